@@ -1,0 +1,105 @@
+"""What a data set is: named items, each with HR, maybe LR files, maybe labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from liif_bench.errors import LiifBenchError
+from liif_bench.hashing import file_sha256
+from liif_bench.images import RgbArray, read_rgb, read_size
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image.
+
+    Attributes:
+        name: Unique within the data set.
+        hr_path: HR file.
+        lr_paths: Given LR files by scale.
+        hr_paths: HR files for scales that have one of their own, used instead of `hr_path`.
+        labels: WordNet ids of every ImageNet class that is a right answer; empty if unknown.
+        crop: Part of HR to use, `(top, left, height, width)` in pixels; None for all of it.
+        sha256: Hash that the HR file must have; None where any file will do.
+    """
+
+    name: str
+    hr_path: Path
+    lr_paths: Mapping[float, Path] = field(default_factory=dict)
+    hr_paths: Mapping[float, Path] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    crop: tuple[int, int, int, int] | None = None
+    sha256: str | None = None
+
+    def read_hr(self, scale: float) -> RgbArray:
+        """Decode HR for a scale.
+
+        Returns:
+            `(H, W, 3)` uint8.
+
+        Raises:
+            LiifBenchError: The file cannot be decoded, or is not the one that was asked for.
+        """
+        path = self.hr_paths.get(scale, self.hr_path)
+        if self.sha256 is not None and (actual := file_sha256(path)) != self.sha256:
+            raise LiifBenchError(
+                f"'{path}' is another file than this data set measures"
+                f" (sha256 {actual}, expected {self.sha256})"
+            )
+        image = read_rgb(path)
+        if self.crop is None:
+            return image
+        top, left, height, width = self.crop
+        return image[top : top + height, left : left + width]
+
+    def read_lr(self, scale: float) -> RgbArray | None:
+        """Decode the given LR file of a scale, `(h, w, 3)` uint8; None where there is none."""
+        path = self.lr_paths.get(scale)
+        return None if path is None else read_rgb(path)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of HR, from the file's header.
+
+        Raises:
+            LiifBenchError: The header cannot be read.
+        """
+        height, width = self.crop[2:] if self.crop else read_size(self.hr_path)
+        return height * width
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of the item."""
+        return (self.hr_path, *self.hr_paths.values(), *self.lr_paths.values())
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named sequence of items.
+
+    Attributes:
+        name: As given on the command line.
+        items: In the order in which they are scored.
+    """
+
+    name: str
+    items: tuple[Item, ...]
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over names and contents, first 16 hex digits.
+
+        A file that cannot be read counts as such: it will be an error record, not a reason to
+        measure nothing.
+        """
+        digest = hashlib.sha256()
+        for item in self.items:
+            digest.update(f"{item.name}\0{item.crop}\0{item.labels}\0".encode())
+            for path in item.files:
+                try:
+                    digest.update(file_sha256(path).encode())
+                except LiifBenchError:
+                    digest.update(b"unreadable")
+        return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Downstream: what networks that look at images still see in SR."""

@@ -1,0 +1,39 @@
+"""The errors that reach a user: one line that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LiifBenchError(Exception):
+    """Wrong usage or wrong data. The command line prints the message and exits with 2."""
+
+
+class WeightsUnavailableError(LiifBenchError):
+    """Pre-trained weights are neither in the cache nor to be fetched."""
+
+
+class WeightsMismatchError(LiifBenchError):
+    """A weights file or distribution does not have the sha256 that the registry states."""
+
+
+class NotApplicableError(Exception):
+    """A metric has no meaning for this case (no label, say). It becomes a record, not a failure."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> LiifBenchError:
+    """Build the error for a name that is not registered, with the nearest valid names.
+
+    Args:
+        kind: What the name should have been, in the singular ("model", "metric", ...).
+        name: What the user wrote.
+        known: Every valid name.
+
+    Returns:
+        The error, ready to be raised.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(names)}"
+    return LiifBenchError(f"unknown {kind} '{name}': {hint}")

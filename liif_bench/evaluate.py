@@ -1,0 +1,162 @@
+"""One case: its LR, every upsampler's SR of it, every metric of each. Errors become records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from liif_bench.datasets.base import Item
+from liif_bench.degrade import fit_pair, make_pair
+from liif_bench.errors import LiifBenchError, NotApplicableError
+from liif_bench.images import to_tensor
+from liif_bench.metrics.base import Case, Metric, Output
+from liif_bench.protocol import Protocol
+from liif_bench.records import NOT_APPLICABLE, Record, value_or_error
+from liif_bench.upsamplers.base import Upsampler, regime
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every case of a run is measured with.
+
+    Attributes:
+        run: Name of the run, for the records.
+        suite: Name of the suite, for the records.
+        suite_version: Version of the suite, for the records.
+        protocol: How cases are made and scored.
+        upsamplers: Ready to encode.
+        metrics: Ready to score.
+        broken: Why a metric cannot be computed in this run, by name.
+        seed: Set before each case.
+    """
+
+    run: str
+    suite: str
+    suite_version: int
+    protocol: Protocol
+    upsamplers: tuple[Upsampler, ...]
+    metrics: tuple[Metric, ...]
+    broken: dict[str, str]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An upsampler's answer to a case: an output or the reason why there is none."""
+
+    output: Output | None
+    seconds: float | None
+    error: str | None
+
+
+def evaluate(
+    bench: Bench,
+    dataset: str,
+    item: Item,
+    scale: float,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> list[Record]:
+    """Measure one case.
+
+    Args:
+        bench: Protocol, upsamplers, metrics.
+        dataset: Name of the data set, for the records.
+        item: The image.
+        scale: HR size / LR size.
+        on_step: Told the name of each upsampler before it starts.
+
+    Returns:
+        One record per upsampler x metric, in the bench's order.
+    """
+    torch.manual_seed(bench.seed)
+    try:
+        case = make_case(bench.protocol, item, scale)
+        problem = None
+    except LiifBenchError as error:
+        case, problem = None, str(error)
+    records = []
+    for upsampler in bench.upsamplers:
+        on_step(upsampler.name)
+        answer = Answer(None, None, problem) if case is None else answer_case(upsampler, case)
+        for metric in bench.metrics:
+            value, reason = _measure(bench, metric, case, answer)
+            records.append(
+                Record(
+                    run=bench.run,
+                    suite=bench.suite,
+                    suite_version=bench.suite_version,
+                    protocol=bench.protocol.name,
+                    protocol_hash=bench.protocol.hash,
+                    dataset=dataset,
+                    item=item.name,
+                    scale=scale,
+                    lr_h=case.lr.shape[1] if case else None,
+                    lr_w=case.lr.shape[2] if case else None,
+                    hr_h=case.size[0] if case else None,
+                    hr_w=case.size[1] if case else None,
+                    regime=regime(upsampler, scale),
+                    upsampler=upsampler.name,
+                    weights_sha256=upsampler.weights.sha256 if upsampler.weights else None,
+                    metric=metric.name,
+                    variant=metric.variant(bench.protocol),
+                    higher_is_better=metric.higher_is_better,
+                    value=value,
+                    seconds=answer.seconds,
+                    error=reason,
+                )
+            )
+    return records
+
+
+def make_case(protocol: Protocol, item: Item, scale: float) -> Case:
+    """Read an item and make its LR as the protocol says.
+
+    Raises:
+        LiifBenchError: A file cannot be read, LR and HR do not fit, or the image is too small.
+    """
+    hr = item.read_hr(scale)
+    given = item.read_lr(scale) if protocol.given_lr else None
+    lr, cropped = make_pair(hr, scale) if given is None else fit_pair(given, hr, scale)
+    return Case(protocol, scale, to_tensor(lr), to_tensor(cropped), item.labels)
+
+
+def answer_case(upsampler: Upsampler, case: Case) -> Answer:
+    """Let an upsampler enlarge a case; whatever it raises becomes the answer's error."""
+    start = time.perf_counter()
+    try:
+        sr = upsampler.encode(case.lr).render(case.size)
+    except Exception as error:  # an upsampler may be anybody's code
+        return Answer(None, None, one_line(error))
+    seconds = time.perf_counter() - start
+    if sr.shape != case.hr.shape:
+        return Answer(None, None, f"output is {tuple(sr.shape)}, expected {tuple(case.hr.shape)}")
+    if not bool(torch.isfinite(sr).all()):
+        return Answer(None, None, "output holds values that are not finite")
+    sr = sr.clamp(0, 1)
+    if case.protocol.rounding == "uint8":
+        sr = sr.mul(255).round().div(255)
+    return Answer(Output(sr), seconds, None)
+
+
+def one_line(error: Exception) -> str:
+    """Return an error as one line; foreign ones are preceded by their type."""
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, LiifBenchError) else f"{type(error).__name__}: {text}"
+
+
+def _measure(
+    bench: Bench, metric: Metric, case: Case | None, answer: Answer
+) -> tuple[float | None, str | None]:
+    if case is None or answer.output is None:
+        return None, answer.error
+    if metric.name in bench.broken:
+        return None, bench.broken[metric.name]
+    try:
+        return value_or_error(metric.score(case, answer.output))
+    except NotApplicableError as error:
+        return None, f"{NOT_APPLICABLE}{error}"
+    except Exception as error:  # a metric may be anybody's code
+        return None, one_line(error)

@@ -1,0 +1,366 @@
+"""The harness: suite -> cases -> records, in a folder that survives being killed."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+import liif_bench
+from liif_bench.datasets import load_dataset
+from liif_bench.datasets.base import Dataset, Item
+from liif_bench.devices import resolve_device
+from liif_bench.errors import LiifBenchError
+from liif_bench.evaluate import Bench, evaluate
+from liif_bench.metrics import load_metric
+from liif_bench.progress import Progress, silent
+from liif_bench.protocol import Protocol
+from liif_bench.records import (
+    JOURNAL,
+    MANIFEST,
+    SCHEMA_VERSION,
+    CaseKey,
+    Journal,
+    Record,
+    Run,
+    load_run,
+    read_manifest,
+    write_manifest,
+    write_records,
+)
+from liif_bench.suite import Plan
+from liif_bench.upsamplers import load_upsampler
+from liif_bench.upsamplers.base import Options, Upsampler
+from liif_bench.weights.fetch import ensure
+from liif_bench.weights.registry import lookup
+
+_VERSIONS_OF = (
+    "torch",
+    "torchvision",
+    "torchmetrics",
+    "lpips",
+    "timm",
+    "scikit-image",
+    "numpy",
+    "pillow",
+    "pandas",
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A case to be measured: where it stands in the plan, and what it costs."""
+
+    dataset: str
+    item: Item
+    scale: float
+
+    @property
+    def key(self) -> CaseKey:
+        """What the journal calls it."""
+        return (self.dataset, self.item.name, self.scale)
+
+    @property
+    def cost(self) -> float:
+        """Megapixels of HR; something small where the file cannot be read."""
+        try:
+            return self.item.pixels / 1e6
+        except LiifBenchError:
+            return 0.01
+
+
+def run_plan(
+    plan: Plan,
+    out: Path | None = None,
+    *,
+    retry_errors: bool = False,
+    command: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Run:
+    """Measure everything that a plan asks for.
+
+    Args:
+        plan: What to measure.
+        out: Folder of the run, made or continued; ``reports/<suite>-<time>`` where None.
+        retry_errors: Measure again the finished cases that hold an error.
+        command: The command line, for the manifest.
+        progress: Shown what goes on.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        LiifBenchError: The data cannot be opened, a model cannot be loaded, or `out` belongs to
+            another plan or process. Nothing has been written then.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    device = resolve_device(plan.device)
+    plan = plan.model_copy(update={"device": device})
+    datasets = [_limited(load_dataset(spec), plan.limit) for spec in plan.datasets]
+    upsamplers = _load_upsamplers(plan)
+    folder = out or _fresh_folder(plan.suite)
+    with _claimed(folder):
+        manifest = _open_manifest(folder, plan, datasets, upsamplers, command)
+        bench = _bench(folder.name, plan, upsamplers, progress)
+        manifest["weights"] = _weights(upsamplers, bench, plan.protocol)
+        write_manifest(folder, manifest)
+        tasks = [
+            Task(dataset.name, item, scale)
+            for dataset in datasets
+            for item in dataset.items
+            for scale in plan.scales
+        ]
+        records = _measure(folder, bench, tasks, manifest, retry_errors, progress)
+        write_records(folder, records)
+        manifest["finished"] = _now()
+        manifest["cases"] = len(tasks)
+        manifest["peak_rss_bytes"] = max(peak_rss(), manifest.get("peak_rss_bytes", 0))
+        manifest["errors"] = sum(record.is_failure for record in records)
+        write_manifest(folder, manifest)
+    return load_run(folder)
+
+
+def peak_rss() -> int:
+    """Return the most memory that this process has had resident, in bytes; 0 if unknown."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _measure(
+    folder: Path,
+    bench: Bench,
+    tasks: Sequence[Task],
+    manifest: dict[str, Any],
+    retry_errors: bool,
+    progress: Progress,
+) -> list[Record]:
+    """Measure the cases that the journal lacks; return all records in the plan's order."""
+    journal = Journal(folder / JOURNAL)
+    journal.drop_cut_line()
+    done = journal.read()
+    if retry_errors:
+        done = {key: rows for key, rows in done.items() if not any(row.is_failure for row in rows)}
+    waiting = [task for task in tasks if task.key not in done]
+    costs = [task.cost for task in waiting]
+    with progress.cases(len(tasks), len(waiting), sum(costs)) as advance:
+        for task, cost in zip(waiting, costs, strict=True):
+            start = time.perf_counter()
+            label = f"{task.item.name} x{task.scale:g}"
+            on_step = _stepper(label, advance)
+            rows = evaluate(bench, task.dataset, task.item, task.scale, on_step)
+            journal.append(task.key, rows)
+            done[task.key] = rows
+            manifest["wall_seconds"] += time.perf_counter() - start
+            advance(label, cost)
+    return [record for task in tasks for record in done[task.key]]
+
+
+def _stepper(label: str, advance: Callable[[str, float], None]) -> Callable[[str], None]:
+    return lambda step: advance(f"{label} · {step}", 0)
+
+
+def _limited(dataset: Dataset, limit: int | None) -> Dataset:
+    return Dataset(dataset.name, dataset.items[:limit])
+
+
+def _load_upsamplers(plan: Plan) -> tuple[Upsampler, ...]:
+    options = Options(
+        device=plan.device,
+        precision=plan.protocol.precision,
+        local_ensemble=plan.protocol.local_ensemble,
+        cell_rule=plan.protocol.cell_rule,
+    )
+    upsamplers = tuple(load_upsampler(model, options) for model in plan.models)
+    names = [upsampler.name for upsampler in upsamplers]
+    for name in names:
+        if names.count(name) > 1:
+            raise LiifBenchError(f"two models would be called '{name}': rename a checkpoint file")
+    return upsamplers
+
+
+def _bench(name: str, plan: Plan, upsamplers: tuple[Upsampler, ...], progress: Progress) -> Bench:
+    """Make the metrics; one whose weights cannot be had is broken, not fatal."""
+    metrics = tuple(load_metric(metric, plan.device) for metric in plan.metrics)
+    needed = {metric.name: metric.needs(plan.protocol) for metric in metrics}
+    unavailable: dict[str, str] = {}
+    for weights_id in dict.fromkeys(chain.from_iterable(needed.values())):
+        try:
+            ensure(weights_id)
+        except LiifBenchError as error:
+            unavailable[weights_id] = str(error)
+            progress.warn(str(error))
+    broken = {
+        metric: next(unavailable[each] for each in ids if each in unavailable)
+        for metric, ids in needed.items()
+        if unavailable.keys() & set(ids)
+    }
+    return Bench(
+        run=name,
+        suite=plan.suite,
+        suite_version=plan.suite_version,
+        protocol=plan.protocol,
+        upsamplers=upsamplers,
+        metrics=metrics,
+        broken=broken,
+        seed=plan.seed,
+    )
+
+
+def _weights(upsamplers: Sequence[Upsampler], bench: Bench, protocol: Protocol) -> dict[str, str]:
+    """Return the SHA-256 of everything pre-trained that the run reads, by id."""
+    of_models = {u.weights.id: u.weights.sha256 for u in upsamplers if u.weights}
+    of_metrics = {
+        weights_id: lookup(weights_id).sha256
+        for metric in bench.metrics
+        if metric.name not in bench.broken
+        for weights_id in metric.needs(protocol)
+    }
+    return of_models | of_metrics
+
+
+def _fresh_folder(suite: str) -> Path:
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = Path("reports") / f"{suite}-{stamp}"
+    number = 2
+    while folder.exists():
+        folder = Path("reports") / f"{suite}-{stamp}-{number}"
+        number += 1
+    return folder
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Make the run's folder and keep other processes out of it."""
+    if folder.exists() and not folder.is_dir():
+        raise LiifBenchError(f"--out '{folder}' is a file: name a folder")
+    if folder.is_dir() and not (folder / MANIFEST).is_file():
+        strangers = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+        if strangers:
+            raise LiifBenchError(
+                f"--out '{folder}' is not a run and not empty (it holds '{strangers[0]}'):"
+                " name a new folder"
+            )
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise LiifBenchError(f"another process is writing '{folder}': wait for it") from error
+    except OSError as error:
+        raise LiifBenchError(f"cannot write --out '{folder}': {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _open_manifest(
+    folder: Path,
+    plan: Plan,
+    datasets: Sequence[Dataset],
+    upsamplers: Sequence[Upsampler],
+    command: Sequence[str],
+) -> dict[str, Any]:
+    """Return the manifest to go on with: the folder's own if its plan is the same, else a new one.
+
+    Raises:
+        LiifBenchError: The folder belongs to another plan; the message names what differs.
+    """
+    identity = {
+        "suite": plan.suite,
+        "suite_version": plan.suite_version,
+        "protocol": plan.protocol.name,
+        "protocol_hash": plan.protocol.hash,
+        "datasets": {
+            dataset.name: {"items": len(dataset.items), "sha256": dataset.fingerprint()}
+            for dataset in datasets
+        },
+        "scales": list(plan.scales),
+        "models": {u.name: u.weights.sha256 if u.weights else None for u in upsamplers},
+        "metrics": list(plan.metrics),
+        "limit": plan.limit,
+        "device": plan.device,
+        "precision": plan.protocol.precision,
+        "seed": plan.seed,
+        "liif_bench": liif_bench.__version__,
+    }
+    found = read_manifest(folder)
+    if found is not None:
+        theirs = found.get("plan", {})
+        differing = [key for key in identity if theirs.get(key) != identity[key]]
+        if differing:
+            key = differing[0]
+            raise LiifBenchError(
+                f"--out '{folder}' belongs to a run with another {', '.join(differing)}"
+                f" ({key} there: {_brief(theirs.get(key))}, here: {_brief(identity[key])});"
+                " name a new folder"
+            )
+        return found
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": folder.name,
+        "created": _now(),
+        "finished": None,
+        "wall_seconds": 0.0,
+        "command": list(command),
+        "plan": identity,
+        "protocol": plan.protocol.model_dump(),
+        "versions": _versions(),
+        "git": _git_state(),
+        "machine": _machine(plan.device),
+    }
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    versions = {"liif-bench": liif_bench.__version__, "python": platform.python_version()}
+    return versions | {name: metadata.version(name) for name in _VERSIONS_OF}
+
+
+def _machine(device: str) -> dict[str, Any]:
+    cuda = torch.device(device).type == "cuda"
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Return revision and dirty flag of the repository that the command was typed in, if any."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
+        return done.stdout.strip()
+
+    try:
+        return {"revision": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

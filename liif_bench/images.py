@@ -1,0 +1,130 @@
+"""Images: files to 8-bit RGB arrays, arrays to tensors, luma.
+
+A file is decoded as people see it: EXIF rotation applied; grey and palette images made RGB;
+transparency flattened onto white; 16-bit grey rounded to 8 bits. What a decoder cannot turn into
+8-bit RGB without a choice that we would have to invent (floating-point TIFFs, say) is refused.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from liif_bench.errors import LiifBenchError
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+
+# BT.601 luma of RGB in [0, 1] on the scale of [0, 1]: 16..235 of 255 steps. The weights' divisor
+# of 256 is that of the LIIF authors' evaluation code.
+LUMA_WEIGHTS = (65.738 / 256, 129.057 / 256, 25.064 / 256)
+LUMA_OFFSET = 16 / 255
+
+_EXIF_ORIENTATION = 0x0112
+_SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
+
+RgbArray = npt.NDArray[np.uint8]
+
+
+def read_rgb(path: Path) -> RgbArray:
+    """Decode an image file.
+
+    Args:
+        path: PNG, JPEG, WebP, BMP or TIFF.
+
+    Returns:
+        `(H, W, 3)` array of uint8, RGB.
+
+    Raises:
+        LiifBenchError: The file is missing, truncated, not an image, too large to be safe, or of
+            a pixel type that cannot be shown as 8-bit RGB.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                image.load()
+                return np.array(_as_rgb(ImageOps.exif_transpose(image), path))
+    except LiifBenchError:
+        raise
+    except FileNotFoundError as error:
+        raise LiifBenchError(f"image '{path}' does not exist") from error
+    except UnidentifiedImageError as error:
+        raise LiifBenchError(f"'{path}' is not an image that can be decoded") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise LiifBenchError(f"'{path}' is refused as too large: {error}") from error
+    except Exception as error:  # decoders raise almost anything on hostile bytes
+        raise LiifBenchError(f"'{path}' cannot be decoded: {error}") from error
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Return `(H, W)` as `read_rgb` would, from the file's header alone.
+
+    Raises:
+        LiifBenchError: The header cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception as error:
+        raise LiifBenchError(f"'{path}' cannot be decoded: {error}") from error
+    return (width, height) if turned else (height, width)
+
+
+def write_rgb(array: RgbArray, path: Path) -> None:
+    """Write an `(H, W, 3)` uint8 array; the suffix chooses the format.
+
+    Raises:
+        LiifBenchError: The suffix names no format, or the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        Image.fromarray(array).save(temporary)
+        temporary.replace(path)
+    except (OSError, ValueError) as error:
+        raise LiifBenchError(f"cannot write '{path}': {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_tensor(array: RgbArray) -> Tensor:
+    """Turn an `(H, W, 3)` uint8 array into a `(3, H, W)` float32 tensor in [0, 1]."""
+    return torch.from_numpy(array).permute(2, 0, 1).contiguous().float().div_(255)
+
+
+def to_uint8(image: Tensor) -> RgbArray:
+    """Turn a `(3, H, W)` tensor in [0, 1] into an `(H, W, 3)` uint8 array, rounding to nearest."""
+    levels = image.detach().clamp(0, 1).mul(255).round_().to(torch.uint8)
+    return levels.permute(1, 2, 0).cpu().contiguous().numpy()
+
+
+def luma(image: Tensor) -> Tensor:
+    """Return the BT.601 luma of a `(..., 3, H, W)` RGB tensor as `(..., 1, H, W)`.
+
+    Black is 16 / 255, white 0.922. The coefficients are those of the LIIF authors' evaluation code
+    (arXiv 2012.09161).
+    """
+    weights = image.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
+    return (image * weights).sum(dim=-3, keepdim=True) + LUMA_OFFSET
+
+
+def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT_MODES:
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise LiifBenchError(f"'{path}' has 32-bit pixels; save it with 8 or 16 bits")
+        grey = ((values * 255 + 32767) // 65535).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.mode == "F":
+        raise LiifBenchError(f"'{path}' has floating-point pixels; save it with 8 or 16 bits")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, layered).convert("RGB")
+    return image.convert("RGB")

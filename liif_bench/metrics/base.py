@@ -1,0 +1,95 @@
+"""What a metric is: a function of a case and an output, with a name, a variant and a direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from torch import Tensor
+
+from liif_bench.protocol import Protocol as ScoringProtocol
+
+T = TypeVar("T")
+
+
+class Memo:
+    """Remembers what has been computed from one image alone, so that metrics share it."""
+
+    def __init__(self) -> None:
+        self._values: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return the value of `key`, computing it the first time it is asked for."""
+        if key not in self._values:
+            self._values[key] = compute()
+        value: T = self._values[key]
+        return value
+
+
+@dataclass(frozen=True)
+class Case:
+    """One item at one scale under a protocol.
+
+    Attributes:
+        protocol: How it is scored.
+        scale: HR size / LR size.
+        lr: `(3, h, w)` float32, RGB, [0, 1].
+        hr: `(3, H, W)` float32, RGB, [0, 1], cropped to what LR answers to.
+        labels: WordNet ids of every right ImageNet class; empty if unknown.
+        memo: What is computed from HR alone, once for all upsamplers.
+    """
+
+    protocol: ScoringProtocol
+    scale: float
+    lr: Tensor
+    hr: Tensor
+    labels: tuple[str, ...] = ()
+    memo: Memo = field(default_factory=Memo, compare=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(H, W)` of HR."""
+        return (self.hr.shape[1], self.hr.shape[2])
+
+
+@dataclass(frozen=True)
+class Output:
+    """What an upsampler made of a case.
+
+    Attributes:
+        sr: `(3, H, W)` float32, RGB, [0, 1], the size of HR.
+        memo: What is computed from it, once for all metrics.
+    """
+
+    sr: Tensor
+    memo: Memo = field(default_factory=Memo, compare=False)
+
+
+class Metric(Protocol):
+    """A measurement.
+
+    Attributes:
+        name: As in tables and records.
+        higher_is_better: Direction.
+    """
+
+    name: str
+    higher_is_better: bool
+
+    def variant(self, protocol: ScoringProtocol) -> str:
+        """Say which of the numbers that go by this name is measured."""
+        ...
+
+    def needs(self, protocol: ScoringProtocol) -> tuple[str, ...]:
+        """Return the registry ids of the weights that it reads."""
+        ...
+
+    def score(self, case: Case, output: Output) -> float:
+        """Measure.
+
+        Raises:
+            NotApplicableError: The metric has no meaning for this case.
+            LiifBenchError: It has one, but cannot be computed; the message says why.
+        """
+        ...

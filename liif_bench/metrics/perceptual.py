@@ -1,0 +1,100 @@
+"""LPIPS: the learned perceptual distance, on the authors' `lpips` package (arXiv 1801.03924)."""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from typing import Any
+
+import lpips
+import torch
+from torch import Tensor
+
+from liif_bench.errors import LiifBenchError
+from liif_bench.metrics.base import Case, Output
+from liif_bench.protocol import Protocol
+from liif_bench.weights.fetch import ensure
+from liif_bench.weights.readers import lpips_trunk
+
+VERSION = "0.1"
+
+# Below this, AlexNet's last pooling has nothing left to pool.
+SMALLEST_SIDE = 31
+
+
+@lru_cache(maxsize=2)
+def load_lpips(net: str, device: str = "cpu") -> Any:
+    """Load LPIPS v0.1: heads from the `lpips` package, trunk from the weights registry.
+
+    Args:
+        net: "alex" or "vgg".
+        device: Where it runs.
+
+    Returns:
+        The `lpips.LPIPS` module, in evaluation mode.
+
+    Raises:
+        WeightsUnavailableError: The trunk is neither in the cache nor to be fetched.
+    """
+    trunk = lpips_trunk(ensure(_weights_id(net)))
+    with warnings.catch_warnings():
+        # lpips builds its trunk through arguments that torchvision has deprecated.
+        warnings.simplefilter("ignore", UserWarning)
+        model = lpips.LPIPS(net=net, version=VERSION, pnet_rand=True, verbose=False)
+    # lpips cuts the trunk into slices but keeps torchvision's layer numbers: "slice2.3.weight".
+    model.net.load_state_dict(
+        {name: trunk[name.partition(".")[2]] for name in model.net.state_dict()}
+    )
+    return model.eval().requires_grad_(False).to(device)
+
+
+@torch.inference_mode()
+def lpips_distance(sr: Tensor, hr: Tensor, net: str = "alex", device: str = "cpu") -> float:
+    """LPIPS v0.1 of two images.
+
+    Args:
+        sr: `(3, H, W)` RGB in [0, 1]; brought to the network's [-1, 1] here.
+        hr: The same shape.
+        net: Trunk, "alex" or "vgg".
+        device: Where the network runs.
+
+    Returns:
+        A distance: 0 for equal images, larger is worse.
+
+    Raises:
+        LiifBenchError: A side is shorter than 31 pixels.
+        WeightsUnavailableError: As `load_lpips`.
+    """
+    if min(hr.shape[1:]) < SMALLEST_SIDE:
+        raise LiifBenchError(
+            f"{hr.shape[2]}x{hr.shape[1]} pixels are too small for LPIPS;"
+            f" it needs {SMALLEST_SIDE} on each side"
+        )
+    model = load_lpips(net, device)
+    return float(model(sr[None].to(device), hr[None].to(device), normalize=True))
+
+
+class Lpips:
+    """LPIPS of the whole image, with the protocol's trunk."""
+
+    name = "lpips"
+    higher_is_better = False
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+
+    def variant(self, protocol: Protocol) -> str:
+        """Name the trunk, the version and the region."""
+        return f"{protocol.lpips_net} v{VERSION}, whole image"
+
+    def needs(self, protocol: Protocol) -> tuple[str, ...]:
+        """Return the trunk's registry id."""
+        return (_weights_id(protocol.lpips_net),)
+
+    def score(self, case: Case, output: Output) -> float:
+        """Measure; see `lpips_distance`."""
+        return lpips_distance(output.sr, case.hr, case.protocol.lpips_net, self.device)
+
+
+def _weights_id(net: str) -> str:
+    return f"lpips-{net}"

@@ -1,0 +1,283 @@
+"""Records: the wall between what measures (torch) and what reads measurements (no torch).
+
+A run is a folder. `manifest.json` says what was asked for and on what machine; `journal.jsonl`
+gains one line per finished case; `records.parquet` is the journal as a table, written at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from liif_bench.errors import LiifBenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+
+MANIFEST = "manifest.json"
+JOURNAL = "journal.jsonl"
+RECORDS = "records.parquet"
+
+NOT_APPLICABLE = "not applicable: "
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row: case x upsampler x metric.
+
+    Attributes:
+        run: Name of the run's folder.
+        suite: Name of the suite.
+        suite_version: Version of the suite.
+        protocol: Name of the protocol.
+        protocol_hash: Hash of everything in the protocol that changes a number.
+        dataset: Data set as named on the command line.
+        item: Image within the data set.
+        scale: HR size / LR size.
+        lr_h: LR height in pixels; None where the image could not be read, as the next three.
+        lr_w: LR width in pixels.
+        hr_h: Height of HR, cropped to what LR answers to.
+        hr_w: Width of HR, cropped to what LR answers to.
+        regime: "in" or "out" of the range of scales that the upsampler was trained on; None for
+            an upsampler that was never trained.
+        upsampler: Name of the upsampler.
+        weights_sha256: Hash of its weights, None where it has none.
+        metric: Name of the metric.
+        variant: Which of the numbers that go by that name.
+        higher_is_better: Direction of the metric.
+        value: The measurement; infinity is a value; None where there is none.
+        seconds: Wall time that the upsampler took for this SR (encode and render).
+        error: Why there is no value.
+    """
+
+    run: str
+    suite: str
+    suite_version: int
+    protocol: str
+    protocol_hash: str
+    dataset: str
+    item: str
+    scale: float
+    lr_h: int | None
+    lr_w: int | None
+    hr_h: int | None
+    hr_w: int | None
+    regime: str | None
+    upsampler: str
+    weights_sha256: str | None
+    metric: str
+    variant: str
+    higher_is_better: bool
+    value: float | None
+    seconds: float | None
+    error: str | None
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the metric has a meaning here and yet no value."""
+        return self.error is not None and not self.error.startswith(NOT_APPLICABLE)
+
+
+COLUMNS = tuple(field.name for field in fields(Record))
+
+_DTYPES = {
+    "suite_version": "int64",
+    "scale": "float64",
+    "lr_h": "Int64",
+    "lr_w": "Int64",
+    "hr_h": "Int64",
+    "hr_w": "Int64",
+    "higher_is_better": "bool",
+    "value": "float64",
+    "seconds": "float64",
+}
+
+CaseKey = tuple[str, str, float]
+"""Data set, item, scale."""
+
+
+class Journal:
+    """The append-only file of finished cases: one JSON line per case, whole or not at all.
+
+    A line that a kill cut short is dropped when the journal is opened again. When a case stands
+    in it twice (after ``--retry-errors``), the later line counts.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> dict[CaseKey, list[Record]]:
+        """Return the finished cases in the order in which they first stand in the journal.
+
+        Raises:
+            LiifBenchError: A line other than the last is damaged, or of another schema.
+        """
+        cases: dict[CaseKey, list[Record]] = {}
+        for number, line in enumerate(self._whole_lines(), start=1):
+            try:
+                entry = json.loads(line)
+                rows = [Record(**row) for row in entry["records"]]
+                cases[(entry["dataset"], entry["item"], entry["scale"])] = rows
+            except (ValueError, KeyError, TypeError) as error:
+                raise LiifBenchError(
+                    f"'{self.path}' line {number} is damaged ({error});"
+                    " start anew with another --out"
+                ) from error
+        return cases
+
+    def append(self, key: CaseKey, records: Iterable[Record]) -> None:
+        """Add one finished case and see it onto the disk."""
+        dataset, item, scale = key
+        entry = {
+            "dataset": dataset,
+            "item": item,
+            "scale": scale,
+            "records": [asdict(record) for record in records],
+        }
+        with self.path.open("ab") as file:
+            file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def drop_cut_line(self) -> None:
+        """Remove what a kill left of an unfinished last line, so that appending is safe."""
+        if not self.path.exists():
+            return
+        whole = sum(len(line) + 1 for line in self._whole_lines())
+        if whole != self.path.stat().st_size:
+            os.truncate(self.path, whole)
+
+    def _whole_lines(self) -> list[bytes]:
+        if not self.path.exists():
+            return []
+        *lines, _cut = self.path.read_bytes().split(b"\n")
+        return lines
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished or unfinished run, read from its folder.
+
+    Attributes:
+        path: The folder.
+        manifest: What was asked for, on what, with which weights.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @cached_property
+    def records(self) -> pd.DataFrame:
+        """One row per case x upsampler x metric, columns `COLUMNS`.
+
+        Read from `records.parquet`, or from the journal while the run is unfinished.
+        """
+        import pandas as pd
+
+        stored = self.path / RECORDS
+        if stored.exists():
+            return pd.read_parquet(stored)
+        cases = Journal(self.path / JOURNAL).read()
+        return to_frame(record for rows in cases.values() for record in rows)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every case of the plan has its records."""
+        return bool(self.manifest.get("finished"))
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run's folder. Does not import torch.
+
+    Args:
+        path: The folder that ``liif-bench run`` wrote.
+
+    Returns:
+        The run; `Run.records` is its table.
+
+    Raises:
+        LiifBenchError: Not a run's folder, or one of a newer schema.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise LiifBenchError(f"'{folder}' is not a run: it has no {MANIFEST}")
+    return Run(folder, manifest)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a run's folder, None where there is none.
+
+    Raises:
+        LiifBenchError: The file is damaged or of a newer schema.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LiifBenchError(f"'{path}' is damaged: {error}") from error
+    if version > SCHEMA_VERSION:
+        raise LiifBenchError(
+            f"'{path}' has schema version {version}, this liif-bench reads up to"
+            f" {SCHEMA_VERSION}; upgrade liif-bench"
+        )
+    return dict(manifest)
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest whole or not at all."""
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    write_whole(folder / MANIFEST, text.encode())
+
+
+def write_records(folder: Path, records: Iterable[Record]) -> None:
+    """Write `records.parquet` whole or not at all."""
+    import io
+
+    buffer = io.BytesIO()
+    to_frame(records).to_parquet(buffer, index=False)
+    write_whole(folder / RECORDS, buffer.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a kill at any moment leaves either the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def to_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Return records as a DataFrame with fixed columns and dtypes, empty or not."""
+    import pandas as pd
+
+    frame = pd.DataFrame([asdict(record) for record in records], columns=list(COLUMNS))
+    return frame.astype(_DTYPES)
+
+
+def failures(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that have an error, without those where the metric has no meaning."""
+    return records[records["error"].notna() & ~is_not_applicable(records)]
+
+
+def is_not_applicable(records: pd.DataFrame) -> pd.Series[bool]:
+    """Return a mask of the rows whose metric has no meaning for their item."""
+    return records["error"].fillna("").str.startswith(NOT_APPLICABLE)
+
+
+def value_or_error(value: float) -> tuple[float | None, str | None]:
+    """Split a measurement: a NaN is an error, never a value."""
+    return (None, "the metric is not a number here") if math.isnan(value) else (float(value), None)

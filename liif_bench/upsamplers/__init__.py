@@ -1,0 +1,54 @@
+"""Upsamplers: everything that can enlarge an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liif_bench.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from liif_bench.upsamplers.base import Options, Upsampler
+
+_KERNELS = "liif_bench.upsamplers.interpolation"
+
+UPSAMPLERS = Registry(
+    "model",
+    "liif_bench.upsamplers",
+    [
+        Entry("nearest", f"{_KERNELS}:nearest", "nearest neighbour"),
+        Entry("bilinear", f"{_KERNELS}:bilinear", "bilinear interpolation (Pillow, 8-bit)"),
+        Entry("bicubic", f"{_KERNELS}:bicubic", "bicubic interpolation (Pillow, 8-bit)"),
+        Entry("lanczos", f"{_KERNELS}:lanczos", "Lanczos-3 interpolation (Pillow, 8-bit)"),
+        Entry(
+            "liif-edsr",
+            "liif_bench.upsamplers.liif:liif_edsr",
+            "LIIF with the EDSR-baseline encoder, trained on x1 to x4; official weights or yours",
+            "CHECKPOINT",
+        ),
+    ],
+)
+
+
+def load_upsampler(spec: str, options: Options | None = None) -> Upsampler:
+    """Load an upsampler with its weights.
+
+    Args:
+        spec: ``name`` or ``name:argument``, for example ``liif-edsr`` or
+            ``liif-edsr:my-checkpoint.pth``.
+        options: Device, precision and switches; the CPU in float32 where None.
+
+    Returns:
+        The upsampler.
+
+    Raises:
+        LiifBenchError: Unknown name; weights missing, tampered with or of another architecture.
+    """
+    from liif_bench.upsamplers.base import Options
+
+    factory, argument = UPSAMPLERS.factory(spec)
+    options = options or Options()
+    upsampler: Upsampler = factory(options, argument) if argument else factory(options)
+    return upsampler
+
+
+__all__ = ["UPSAMPLERS", "load_upsampler"]

@@ -1,0 +1,127 @@
+"""What an upsampler is: it encodes LR once and renders any window of it at any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from liif_bench.errors import LiifBenchError
+
+
+class Window(NamedTuple):
+    """A part of an image, in fractions of its sides: 0 is the top or left edge, 1 the other."""
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+
+
+FULL = Window(0.0, 0.0, 1.0, 1.0)
+
+
+def pixel_window(size: tuple[int, int], top: int, left: int, height: int, width: int) -> Window:
+    """Return the window that covers whole pixels of an image rendered at `size` `(H, W)`."""
+    return Window(top / size[0], left / size[1], (top + height) / size[0], (left + width) / size[1])
+
+
+class ContinuousImage(Protocol):
+    """Anything that renders any window of itself at any size."""
+
+    def render(self, size: tuple[int, int], window: Window = FULL) -> Tensor:
+        """Render a window.
+
+        Args:
+            size: `(H, W)` of the result in pixels.
+            window: The part to render. Rendering a window gives the same pixels as rendering
+                everything and cutting the window out.
+
+        Returns:
+            `(3, H, W)` float32 on the CPU, RGB, clamped to [0, 1].
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Identity of pre-trained weights: registry id or path, and the SHA-256 of the file."""
+
+    id: str
+    sha256: str
+
+
+class Upsampler(Protocol):
+    """A way to enlarge images.
+
+    Attributes:
+        name: As in tables and records.
+        training_scales: Smallest and largest scale of its training; None if it has none.
+        weights: What it was loaded from; None if it has no weights.
+    """
+
+    name: str
+    training_scales: tuple[float, float] | None
+    weights: Weights | None
+
+    def encode(self, lr: Tensor) -> ContinuousImage:
+        """Encode LR once.
+
+        Args:
+            lr: `(3, h, w)` float32, RGB, [0, 1].
+
+        Returns:
+            What renders any window at any size.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How networks are run; a protocol fixes all but the device.
+
+    Attributes:
+        device: "cpu" or "cuda" (or "cuda:1", ...).
+        precision: Number format of weights and activations.
+        local_ensemble: Whether LIIF blends its four nearest latent codes.
+        cell_rule: "exact", or "clip" at the cell of x4.
+    """
+
+    device: str = "cpu"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    local_ensemble: bool = True
+    cell_rule: Literal["exact", "clip"] = "exact"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The torch dtype of `precision`."""
+        return {
+            "float32": torch.float32,
+            "bfloat16": torch.bfloat16,
+            "float16": torch.float16,
+        }[self.precision]
+
+
+def check_lr(lr: Tensor) -> None:
+    """Refuse what is not a `(3, h, w)` floating-point tensor in [0, 1].
+
+    Raises:
+        LiifBenchError: Says what came instead.
+    """
+    if lr.ndim != 3 or lr.shape[0] != 3 or not lr.is_floating_point() or lr.numel() == 0:
+        raise LiifBenchError(
+            f"lr must be a (3, h, w) floating-point tensor, got {tuple(lr.shape)} {lr.dtype}"
+        )
+    low, high = (float(bound) for bound in torch.aminmax(lr))
+    if not (low >= 0 and high <= 1):
+        raise LiifBenchError(f"lr must lie in [0, 1], got values from {low:g} to {high:g}")
+
+
+def regime(upsampler: Upsampler, scale: float) -> str | None:
+    """Return "in" or "out" of the upsampler's training scales; None if it was never trained."""
+    if upsampler.training_scales is None:
+        return None
+    low, high = upsampler.training_scales
+    return "in" if low <= scale <= high else "out"

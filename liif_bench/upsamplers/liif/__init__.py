@@ -1,0 +1,110 @@
+"""LIIF-EDSR: EDSR-baseline features under a local implicit image function (arXiv 2012.09161)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from liif_bench.errors import LiifBenchError
+from liif_bench.hashing import file_sha256
+from liif_bench.upsamplers.base import FULL, Options, Weights, Window, check_lr
+from liif_bench.upsamplers.liif.checkpoint import Checkpoint, read_checkpoint
+from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
+from liif_bench.upsamplers.liif.edsr import EdsrBaseline
+from liif_bench.weights.fetch import ensure
+from liif_bench.weights.registry import lookup
+
+WEIGHTS_ID = "liif-edsr"
+TRAINING_SCALES = (1.0, 4.0)
+
+
+@dataclass(frozen=True)
+class LiifImage:
+    """An LR image as a local implicit function.
+
+    Attributes:
+        features: `(64, h, w)` latent codes.
+        decoder: The MLP that reads them.
+    """
+
+    features: Tensor
+    decoder: Decoder
+
+    @torch.inference_mode()
+    def render(self, size: tuple[int, int], window: Window = FULL) -> Tensor:
+        """Render a window; see `ContinuousImage.render`."""
+        height, width = self.features.shape[1:]
+        config = self.decoder.config
+        rows = locate(height, size[0], window.top, window.bottom, config)
+        columns = locate(width, size[1], window.left, window.right, config)
+        normalised = self.decoder.render(self.features, rows, columns)
+        return normalised.mul_(0.5).add_(0.5).clamp_(0, 1).cpu()
+
+
+class LiifEdsr:
+    """LIIF-EDSR as an upsampler.
+
+    Args:
+        name: As in tables and records.
+        checkpoint: Trained weights.
+        weights: Their identity.
+        options: Device, precision, local ensemble and cell rule.
+    """
+
+    training_scales: tuple[float, float] | None = TRAINING_SCALES
+
+    def __init__(
+        self, name: str, checkpoint: Checkpoint, weights: Weights, options: Options
+    ) -> None:
+        self.name = name
+        self.weights = weights
+        self.device = torch.device(options.device)
+        self.encoder = EdsrBaseline()
+        self.encoder.load_state_dict(checkpoint.encoder)
+        self.encoder.eval().requires_grad_(False).to(self.device, options.dtype)
+        config = DecoderConfig(
+            feat_unfold=checkpoint.feat_unfold,
+            cell_decode=checkpoint.cell_decode,
+            local_ensemble=options.local_ensemble,
+            cell_rule=options.cell_rule,
+        )
+        self.decoder = Decoder(
+            checkpoint.layers, EdsrBaseline.channels, config, self.device, options.dtype
+        )
+        self.dtype = options.dtype
+
+    @torch.inference_mode()
+    def encode(self, lr: Tensor) -> LiifImage:
+        """Encode LR; see `Upsampler.encode`."""
+        check_lr(lr)
+        normalised = (lr.to(self.device) - 0.5) / 0.5
+        return LiifImage(self.encoder(normalised[None].to(self.dtype))[0], self.decoder)
+
+
+def liif_edsr(options: Options, checkpoint: str = "") -> LiifEdsr:
+    """Load LIIF-EDSR.
+
+    Args:
+        options: Device, precision, local ensemble and cell rule.
+        checkpoint: Path of a checkpoint; the official one where empty.
+
+    Raises:
+        LiifBenchError: Weights missing, tampered with, or of another architecture; float16 asked
+            for on the CPU.
+    """
+    if options.precision == "float16" and torch.device(options.device).type == "cpu":
+        raise LiifBenchError("float16 needs a GPU; use bfloat16 or float32 on the CPU")
+    if checkpoint:
+        path = Path(checkpoint).expanduser()
+        if not path.is_file():
+            raise LiifBenchError(f"checkpoint '{path}' does not exist")
+        name = f"{WEIGHTS_ID}:{path.stem}"
+        weights = Weights(str(path), file_sha256(path))
+    else:
+        path = ensure(WEIGHTS_ID)
+        name = WEIGHTS_ID
+        weights = Weights(WEIGHTS_ID, lookup(WEIGHTS_ID).sha256)
+    return LiifEdsr(name, read_checkpoint(path), weights, options)

@@ -1,0 +1,222 @@
+import itertools
+
+import pytest
+import torch
+from oracles.textbook_liif import decode
+
+from liif_bench.errors import LiifBenchError
+from liif_bench.upsamplers import load_upsampler
+from liif_bench.upsamplers.base import FULL, Options, Window, pixel_window
+from liif_bench.upsamplers.liif import LiifEdsr
+from liif_bench.upsamplers.liif import decoder as decoder_module
+from liif_bench.upsamplers.liif.checkpoint import read_checkpoint
+from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
+
+pytestmark = pytest.mark.weights
+
+
+@pytest.fixture(scope="module")
+def checkpoint(weights):
+    return read_checkpoint(weights("liif-edsr"))
+
+
+@pytest.fixture(scope="module")
+def image(liif):
+    torch.manual_seed(0)
+    return liif.encode(torch.rand(3, 24, 17))
+
+
+def oracle(image, checkpoint, size, window=FULL, **switches):
+    with torch.no_grad():
+        return (decode(image.features, checkpoint.layers, size, window=window, **switches) + 1) / 2
+
+
+@pytest.mark.parametrize(
+    ("size", "window"),
+    [
+        ((48, 34), FULL),
+        ((61, 100), FULL),  # not square, not integer
+        ((24, 17), FULL),
+        ((200, 130), Window(0.1, 0.25, 0.35, 0.7)),
+        ((64, 64), Window(0.0, 0.9, 0.02, 1.0)),  # a corner, far beyond the training scales
+        ((1, 1), FULL),
+    ],
+)
+def test_render_equals_the_textbook_decoder(image, checkpoint, size, window):
+    # float32 sums of 580 terms through five layers, against the same in float64
+    expected = oracle(image, checkpoint, size, window).clamp(0, 1)
+    torch.testing.assert_close(image.render(size, window).double(), expected, rtol=0, atol=5e-6)
+
+
+def test_without_local_ensemble_the_nearest_code_decides(weights, image, checkpoint):
+    options = Options(local_ensemble=False)
+    plain = load_upsampler("liif-edsr", options)
+    got = type(image)(image.features, plain.decoder).render((57, 40))
+    expected = oracle(image, checkpoint, (57, 40), local_ensemble=False).clamp(0, 1)
+    torch.testing.assert_close(got.double(), expected, rtol=0, atol=5e-6)
+    assert not torch.allclose(got, image.render((57, 40)), atol=1e-3)
+
+
+@pytest.mark.parametrize("unfold", [True, False])
+@pytest.mark.parametrize("cell", [True, False])
+def test_the_ablations_of_table_3_equal_the_textbook_decoder(unfold, cell):
+    # No published weights for these, so random ones: the arithmetic is what is tested.
+    torch.manual_seed(1)
+    inputs = 8 * (9 if unfold else 1) + 2 + (2 if cell else 0)
+    sizes = [inputs, 32, 32, 32, 3]
+    layers = [(torch.randn(b, a) / a**0.5, torch.randn(b)) for a, b in itertools.pairwise(sizes)]
+    config = DecoderConfig(feat_unfold=unfold, cell_decode=cell)
+    decoder = Decoder(layers, 8, config, torch.device("cpu"), torch.float32)
+    features = torch.randn(8, 7, 9)
+    got = decoder.render(features, locate(7, 20, 0, 1, config), locate(9, 31, 0, 1, config))
+    with torch.no_grad():
+        expected = decode(features, layers, (20, 31), unfold=unfold, cell=cell)
+    torch.testing.assert_close(got.double(), expected, rtol=0, atol=1e-5)
+
+
+def test_a_window_equals_the_crop_of_the_whole(image):
+    size = (150, 111)
+    whole = image.render(size)
+    part = image.render((40, 30), pixel_window(size, 37, 52, 40, 30))
+    torch.testing.assert_close(part, whole[:, 37:77, 52:82], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("queries", [1, 7, 100, 100_000])
+@pytest.mark.parametrize("band_bytes", [1, 1 << 30])
+def test_tiles_and_bands_change_nothing(image, monkeypatch, queries, band_bytes):
+    expected = image.render((50, 41))
+    monkeypatch.setattr(decoder_module, "_TILE_QUERIES", queries)
+    monkeypatch.setattr(decoder_module, "_BAND_BYTES", band_bytes)
+    torch.testing.assert_close(image.render((50, 41)), expected, rtol=0, atol=1e-6)
+
+
+def test_one_latent_code_is_enough(liif):
+    sr = liif.encode(torch.full((3, 1, 1), 0.5)).render((30, 30))
+    assert sr.shape == (3, 30, 30)
+    assert torch.isfinite(sr).all()
+
+
+def test_output_is_float32_on_the_cpu_in_range(image):
+    sr = image.render((31, 29))
+    assert sr.dtype == torch.float32
+    assert sr.device.type == "cpu"
+    assert 0 <= sr.min() <= sr.max() <= 1
+
+
+def test_bfloat16_stays_close(weights, image):
+    torch.manual_seed(0)
+    lr = torch.rand(3, 24, 17)
+    fast = load_upsampler("liif-edsr", Options(precision="bfloat16"))
+    difference = (fast.encode(lr).render((96, 68)) - image.render((96, 68))).abs()
+    assert 0 < difference.mean() < 0.01
+
+
+def test_float16_on_the_cpu_is_refused(weights):
+    with pytest.raises(LiifBenchError, match="float16 needs a GPU"):
+        load_upsampler("liif-edsr", Options(precision="float16"))
+
+
+def test_the_clipped_cell_matters_only_beyond_x4(weights, image):
+    clipped = load_upsampler("liif-edsr", Options(cell_rule="clip"))
+    other = type(image)(image.features, clipped.decoder)
+    torch.testing.assert_close(other.render((96, 68)), image.render((96, 68)), rtol=0, atol=0)
+    assert not torch.allclose(other.render((240, 170)), image.render((240, 170)), atol=1e-4)
+
+
+def test_the_official_checkpoint_has_the_papers_parameters(checkpoint):
+    # 1,567,323 in the file, of which 24 belong to mean shifts that LIIF does not use
+    assert checkpoint.parameters == 1_567_299
+
+
+@pytest.mark.gpu
+def test_cuda_equals_the_cpu(weights, image):
+    torch.manual_seed(0)
+    lr = torch.rand(3, 24, 17)
+    on_gpu = load_upsampler("liif-edsr", Options(device="cuda"))
+    difference = on_gpu.encode(lr).render((200, 130)) - image.render((200, 130))
+    assert difference.abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("lr", "message"),
+    [
+        (torch.rand(1, 8, 8), r"\(3, h, w\)"),
+        (torch.rand(3, 8, 0), r"\(3, h, w\)"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), "floating-point"),
+        (torch.rand(3, 8, 8) + 1, r"\[0, 1\]"),
+        (torch.full((3, 8, 8), float("nan")), r"\[0, 1\]"),
+    ],
+)
+def test_what_is_no_lr_is_refused(liif, lr, message):
+    with pytest.raises(LiifBenchError, match=message):
+        liif.encode(lr)
+
+
+class TestCheckpoints:
+    @staticmethod
+    def authors(checkpoint):
+        """The parts of a checkpoint in the layout that the authors' code saves."""
+        state = {f"encoder.{key}": value for key, value in checkpoint.encoder.items()}
+        for number, (weight, bias) in zip((0, 2, 4, 6, 8), checkpoint.layers, strict=True):
+            state[f"imnet.layers.{number}.weight"] = weight
+            state[f"imnet.layers.{number}.bias"] = bias
+        specification = {"encoder_spec": {"name": "edsr-baseline"}}
+        return {"model": {"name": "liif", "args": specification, "sd": state}}
+
+    def test_a_users_checkpoint_renders_as_the_official_one(self, tmp_path, checkpoint, image):
+        path = tmp_path / "mine.pth"
+        torch.save(self.authors(checkpoint), path)
+        mine = load_upsampler(f"liif-edsr:{path}", Options())
+        assert isinstance(mine, LiifEdsr)
+        assert mine.name == "liif-edsr:mine"
+        assert mine.weights.id == str(path)
+        torch.manual_seed(0)
+        got = mine.encode(torch.rand(3, 24, 17)).render((60, 40))
+        torch.testing.assert_close(got, image.render((60, 40)), rtol=0, atol=0)
+
+    def test_safetensors_of_the_state_dict_load_too(self, tmp_path, checkpoint):
+        from safetensors.torch import save_file
+
+        path = tmp_path / "mine.safetensors"
+        save_file(self.authors(checkpoint)["model"]["sd"], path)
+        assert read_checkpoint(path).parameters == checkpoint.parameters
+
+    @pytest.mark.parametrize(
+        ("damage", "message"),
+        [
+            (lambda c: c.clear(), "not a LIIF checkpoint"),
+            (lambda c: c["model"].update(name="metasr"), "holds the model 'metasr'"),
+            (lambda c: c["model"]["args"]["encoder_spec"].update(name="rdn"), "encoder 'rdn'"),
+            (lambda c: c["model"]["sd"].pop("encoder.head.0.bias"), "lacks 'encoder.head.0.bias'"),
+            (
+                lambda c: c["model"]["sd"].update({"encoder.body.3.extra": torch.ones(1)}),
+                "unexpected 'encoder.body.3.extra'",
+            ),
+            (
+                lambda c: c["model"]["sd"].update({"encoder.head.0.bias": torch.ones(3)}),
+                r"is \(3,\), expected \(64,\)",
+            ),
+            (lambda c: c["model"]["sd"].pop("imnet.layers.4.bias"), "imnet.layers.4.bias"),
+            (
+                lambda c: c["model"]["sd"].update({"imnet.layers.2.weight": torch.ones(256, 255)}),
+                "layer 2 of the MLP",
+            ),
+            (
+                lambda c: c["model"]["sd"].update({"imnet.layers.0.weight": torch.ones(256, 100)}),
+                "from 100 to 3",
+            ),
+        ],
+    )
+    def test_another_architecture_is_refused(self, tmp_path, checkpoint, damage, message):
+        content = self.authors(checkpoint)
+        damage(content)
+        path = tmp_path / "wrong.pth"
+        torch.save(content, path)
+        with pytest.raises(LiifBenchError, match=message) as caught:
+            read_checkpoint(path)
+        assert "wrong.pth" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_a_missing_file_is_named(self):
+        with pytest.raises(LiifBenchError, match=r"'nowhere\.pth' does not exist"):
+            load_upsampler("liif-edsr:nowhere.pth", Options())
