@@ -9,6 +9,7 @@ from PIL import Image
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.images import RgbArray
+from liif_bench.resample import resample
 
 
 def lr_size(hr_size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -44,7 +45,7 @@ def make_pair(hr: RgbArray, scale: float) -> tuple[RgbArray, RgbArray]:
     """
     height, width = lr_size(hr.shape[:2], scale)
     cropped = np.ascontiguousarray(hr[: round(height * scale), : round(width * scale)])
-    lr = Image.fromarray(cropped).resize((width, height), Image.Resampling.BICUBIC)
+    lr = resample(Image.fromarray(cropped), (height, width), Image.Resampling.BICUBIC)
     return np.array(lr), cropped
 
 
@@ -64,7 +65,7 @@ def fit_pair(lr: RgbArray, hr: RgbArray, scale: float) -> tuple[RgbArray, RgbArr
     """
     sides = zip(lr.shape[:2], hr.shape[:2], strict=True)
     for low, high in sides:
-        if not 0 <= high - round(low * scale) <= math.ceil(scale):
+        if not round(low * scale) <= high < (low + 1 - 1e-9) * scale:
             raise LiifBenchError(
                 f"LR of {lr.shape[1]}x{lr.shape[0]} and HR of {hr.shape[1]}x{hr.shape[0]} pixels"
                 f" do not fit each other at x{scale:g}"

@@ -47,7 +47,6 @@ from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
 
 _VERSIONS_OF = (
-    "torch",
     "torchvision",
     "torchmetrics",
     "lpips",
@@ -339,6 +338,7 @@ def _now() -> str:
 
 def _versions() -> dict[str, str]:
     versions = {"liif-bench": liif_bench.__version__, "python": platform.python_version()}
+    versions["torch"] = torch.__version__  # with its build tag, which the package's version lacks
     return versions | {name: metadata.version(name) for name in _VERSIONS_OF}
 
 

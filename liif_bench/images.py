@@ -8,12 +8,15 @@ transparency flattened onto white; 16-bit grey rounded to 8 bits. What a decoder
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
@@ -44,36 +47,23 @@ def read_rgb(path: Path) -> RgbArray:
         LiifBenchError: The file is missing, truncated, not an image, too large to be safe, or of
             a pixel type that cannot be shown as 8-bit RGB.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                image.load()
-                return np.array(_as_rgb(ImageOps.exif_transpose(image), path))
-    except LiifBenchError:
-        raise
-    except FileNotFoundError as error:
-        raise LiifBenchError(f"image '{path}' does not exist") from error
-    except UnidentifiedImageError as error:
-        raise LiifBenchError(f"'{path}' is not an image that can be decoded") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LiifBenchError(f"'{path}' is refused as too large: {error}") from error
-    except Exception as error:  # decoders raise almost anything on hostile bytes
-        raise LiifBenchError(f"'{path}' cannot be decoded: {error}") from error
+    with _opened(path) as image:
+        image.load()
+        return np.array(_as_rgb(ImageOps.exif_transpose(image), path))
 
 
 def read_size(path: Path) -> tuple[int, int]:
     """Return `(H, W)` as `read_rgb` would, from the file's header alone.
 
     Raises:
-        LiifBenchError: The header cannot be read.
+        LiifBenchError: The header cannot be read, or names a size too large to be safe.
     """
-    try:
-        with Image.open(path) as image:
+    with _opened(path) as image:
+        if isinstance(image, TiffImageFile):  # whose size Pillow may have turned already
+            width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
+        else:
             width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-    except Exception as error:
-        raise LiifBenchError(f"'{path}' cannot be decoded: {error}") from error
+        turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
     return (width, height) if turned else (height, width)
 
 
@@ -112,6 +102,26 @@ def luma(image: Tensor) -> Tensor:
     """
     weights = image.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
     return (image * weights).sum(dim=-3, keepdim=True) + LUMA_OFFSET
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; whatever goes wrong becomes one line that names the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                yield image
+    except LiifBenchError:
+        raise
+    except FileNotFoundError as error:
+        raise LiifBenchError(f"image '{path}' does not exist") from error
+    except UnidentifiedImageError as error:
+        raise LiifBenchError(f"'{path}' is not an image that can be decoded") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise LiifBenchError(f"'{path}' is refused as too large: {error}") from error
+    except Exception as error:  # decoders raise almost anything on hostile bytes
+        raise LiifBenchError(f"'{path}' cannot be decoded: {error}") from error
 
 
 def _as_rgb(image: Image.Image, path: Path) -> Image.Image:

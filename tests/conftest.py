@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as liif_bench.__main__, before torch
+
 import numpy as np
 import pytest
 from PIL import Image

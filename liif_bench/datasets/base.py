@@ -89,14 +89,15 @@ class Dataset:
     items: tuple[Item, ...]
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 over names and contents, first 16 hex digits.
+        """Return a SHA-256 over names, scales and contents, first 16 hex digits.
 
         A file that cannot be read counts as such: it will be an error record, not a reason to
         measure nothing.
         """
         digest = hashlib.sha256()
         for item in self.items:
-            digest.update(f"{item.name}\0{item.crop}\0{item.labels}\0".encode())
+            scales = f"{tuple(item.hr_paths)}\0{tuple(item.lr_paths)}"
+            digest.update(f"{item.name}\0{item.crop}\0{item.labels}\0{scales}\0".encode())
             for path in item.files:
                 try:
                     digest.update(file_sha256(path).encode())

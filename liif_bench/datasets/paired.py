@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from liif_bench.datasets.base import Item
-from liif_bench.datasets.folder import image_files
+from liif_bench.datasets.folder import folder_path, image_files
 from liif_bench.errors import LiifBenchError
 
 _SCALE_FOLDER = re.compile(r"X(\d+(?:\.\d+)?)")
@@ -26,17 +26,17 @@ def paired(argument: str) -> tuple[Item, ...]:
         One item per HR image, sorted by name.
 
     Raises:
-        LiifBenchError: No HR folder, or an HR image without the LR file of a scale that others
-            have; the message names the file.
+        LiifBenchError: No HR folder; an image without the HR or the LR file of a scale that
+            others have; two files of one name. The message names the file.
     """
-    root = Path(argument).expanduser()
+    root = folder_path(argument)
     by_scale = {
         scale: _by_stem(root / f"HR_{path.name}")
         for scale, path in _scale_folders(root)
         if (root / f"HR_{path.name}").is_dir()
     }
     common = _by_stem(root / "HR") if (root / "HR").is_dir() or not by_scale else {}
-    names = sorted(common or next(iter(by_scale.values())))
+    names = sorted(common or set().union(*by_scale.values()))
     low = {scale: _by_stem(path) for scale, path in _scale_folders(root)}
     items = []
     for name in names:
@@ -47,6 +47,10 @@ def paired(argument: str) -> tuple[Item, ...]:
                 expected = root / "LR_bicubic" / f"X{scale:g}" / f"{stem}.png"
                 raise LiifBenchError(f"'{name}' has HR but no LR file '{expected}'")
             lr_paths[scale] = files[stem]
+        for scale, files in by_scale.items():
+            if name not in files and name not in common:
+                expected = root / f"HR_X{scale:g}" / f"{name}.png"
+                raise LiifBenchError(f"'{name}' has no HR file '{expected}'")
         hr_paths = {scale: files[name] for scale, files in by_scale.items() if name in files}
         hr_path = common.get(name) or next(iter(hr_paths.values()))
         items.append(Item(name, hr_path, lr_paths, hr_paths))
@@ -62,4 +66,9 @@ def _scale_folders(root: Path) -> list[tuple[float, Path]]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in image_files(folder)}
+    files: dict[str, Path] = {}
+    for path in image_files(folder):
+        if path.stem in files:
+            raise LiifBenchError(f"'{files[path.stem]}' and '{path}' have one name: keep one")
+        files[path.stem] = path
+    return files

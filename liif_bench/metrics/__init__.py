@@ -39,14 +39,14 @@ def load_metric(name: str, device: str = "cpu") -> Metric:
     """Make a metric. Its weights are read when it first scores.
 
     Args:
-        name: One of ``liif-bench list metrics``.
+        name: One of ``liif-bench list metrics``; a plug-in's may be ``name:argument``.
         device: Where its networks run.
 
     Raises:
         LiifBenchError: Unknown name.
     """
-    factory, _ = METRICS.factory(name)
-    metric: Metric = factory(device)
+    factory, argument = METRICS.factory(name)
+    metric: Metric = factory(device, argument) if argument else factory(device)
     return metric
 
 

@@ -111,9 +111,10 @@ def _scored_pair(case: Case, output: Output) -> tuple[Tensor, Tensor]:
 
 def _region_variant(protocol: Protocol) -> str:
     colour = "Y" if protocol.colour == "y" else "RGB"
-    terms = [f"{protocol.shave_scale:g}s"] if protocol.shave_scale else []
+    factor = "" if protocol.shave_scale == 1 else f"{protocol.shave_scale:g}"
+    terms = [f"{factor}s"] if protocol.shave_scale else []
     terms += [str(protocol.shave_extra)] if protocol.shave_extra or not terms else []
-    return f"{colour}, shave {'+'.join(terms).replace('1s', 's')}"
+    return f"{colour}, shave {'+'.join(terms)}"
 
 
 @dataclass(frozen=True)

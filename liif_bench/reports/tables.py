@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from rich.console import Console, Group, RenderableType
-from rich.table import Table as RichTable
+from rich.console import Console
 from rich.text import Text
 
 from liif_bench.errors import LiifBenchError
@@ -248,60 +247,78 @@ def _best(
     return {model for model, mean in means.items() if mean == top}
 
 
-def render_terminal(tables: Iterable[Table], width: int) -> RenderableType:
+def render_terminal(tables: Iterable[Table], width: int) -> Text:
     """Lay tables out for a terminal; scales that do not fit its width go into a further block."""
-    parts: list[RenderableType] = []
+    lines: list[Text] = []
     for table in tables:
-        parts.append(Text(table.title, style="bold"))
-        parts += [_rich_block(table, columns) for columns in _blocks(table, width)]
-        parts += [Text(f"  {note}", style="dim") for note in table.notes]
-        parts.append(Text(""))
-    return Group(*parts)
+        lines.append(Text(table.title, style="bold"))
+        for columns in _blocks(table, width):
+            lines += _block(table, columns)
+        lines += [Text(""), *(Text(note, style="dim") for note in table.notes), Text("")]
+    return Text("\n").join(lines)
+
+
+def _widths(table: Table) -> tuple[int, int]:
+    """Return the widths of the column of names and of every column of numbers."""
+    rows = [(s, model, cells) for s in table.sections for model, cells in s.rows]
+    heads = [len(f"x{scale:g}") for scale in table.scales]
+    numbers = [len(section.show(cell)) for section, _, cells in rows for cell in cells]
+    return max(len(model) for _, model, _ in rows) + 2, max(*heads, *numbers) + 2
 
 
 def _blocks(table: Table, width: int) -> list[list[int]]:
     """Split the columns so that each block fits."""
-    name = max(len(model) for section in table.sections for model, _ in section.rows)
-    widest = max(
-        len(section.show(cell))
-        for section in table.sections
-        for _, row in section.rows
-        for cell in row
-    )
-    fitting = max(1, (width - name - 8) // (widest + 2))
+    name, number = _widths(table)
+    fitting = max(1, (width - name - 3 * (len(table.groups()) - 1)) // number)
     columns = list(range(len(table.scales)))
     return [columns[i : i + fitting] for i in range(0, len(columns), fitting)]
 
 
-def _rich_block(table: Table, columns: list[int]) -> RichTable:
-    block = RichTable(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
-    block.add_column("", no_wrap=True)
-    groups = [[i for i in indices if i in columns] for _, indices in table.groups()]
-    groups = [group for group in groups if group]
-    for number, group in enumerate(groups):
-        if number:
-            block.add_column("\n│", style="dim", header_style="dim")
-        for place, index in enumerate(group):
-            regime = table.regimes[index]
-            heading = regime if place == 0 else ""
-            block.add_column(
-                Text.assemble((f"{heading}\n", "dim"), f"x{table.scales[index]:g}"),
-                justify="right",
-                no_wrap=True,
-            )
+def _block(table: Table, columns: list[int]) -> list[Text]:
+    """Lay out some of a table's columns; a bar stands between the regimes."""
+    name, number = _widths(table)
+    groups = [
+        (title, [index for index in indices if index in columns])
+        for title, indices in table.groups()
+    ]
+    groups = [(title, indices) for title, indices in groups if indices]
+
+    def line(head: Text, parts: Sequence[Sequence[Text]]) -> Text:
+        head.pad_right(name - len(head))
+        joined = [Text().join(_right(part, number) for part in group) for group in parts]
+        return head + Text("  │", style="dim").join(joined)
+
+    titles = [(title, number * len(indices)) for title, indices in groups]
+    lines = [
+        Text(" " * name, style="dim")
+        + Text("  │", style="dim").join(_right(_fitting(*title), title[1]) for title in titles),
+        line(
+            Text(""),
+            [[Text(f"x{table.scales[i]:g}", style="bold") for i in group] for _, group in groups],
+        ),
+    ]
     for section in table.sections:
-        block.add_row("")
-        block.add_row(Text(section.title, style="cyan"))
+        lines += [Text(""), Text(section.title, style="cyan")]
         for model, cells in section.rows:
-            row: list[RenderableType] = [f"  {model}"]
-            for number, group in enumerate(groups):
-                row += ["│"] if number else []
-                row += [
-                    Text(section.show(cells[i]), style="bold" if cells[i].best else "")
-                    for i in group
-                ]
-            block.add_row(*row)
-    return block
+            shown = [
+                [Text(section.show(cells[i]), "bold" if cells[i].best else "") for i in group]
+                for _, group in groups
+            ]
+            lines.append(line(Text(f"  {model}"), shown))
+    return lines
+
+
+def _fitting(title: str, width: int) -> Text:
+    """Return a group's title, shortened to its first word where the group is narrow."""
+    short = title.partition(" ")[0]
+    return Text(title if len(title) + 2 <= width else short, style="dim")
+
+
+def _right(text: Text, width: int) -> Text:
+    """Return text pushed to the right edge of a column."""
+    padded = text.copy()
+    padded.pad_left(width - len(text))
+    return padded
 
 
 def render_markdown(tables: Iterable[Table]) -> str:
@@ -443,4 +460,5 @@ def render(run: Run, style: str, decimals: int | None = None) -> str:
 
 def print_tables(run: Run, console: Console, decimals: int | None = None) -> None:
     """Print a run's tables on a terminal."""
-    console.print(render_terminal(build_tables(run, decimals), console.width))
+    tables = build_tables(run, decimals)
+    console.print(render_terminal(tables, console.width), soft_wrap=True, highlight=False)

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from liif_bench.images import to_tensor, to_uint8
+from liif_bench.resample import resample
 from liif_bench.upsamplers.base import FULL, Options, Weights, Window, check_lr
 
 
@@ -28,7 +29,7 @@ class InterpolatedImage:
             window.right * self.lr.width,
             window.bottom * self.lr.height,
         )
-        return to_tensor(np.array(self.lr.resize((size[1], size[0]), self.kernel, box=box)))
+        return to_tensor(np.array(resample(self.lr, size, self.kernel, box)))
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,12 @@ def test_a_window_equals_the_crop_of_the_whole(image):
     torch.testing.assert_close(part, whole[:, 37:77, 52:82], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("queries", [1, 7, 100, 100_000])
+@pytest.mark.parametrize("tile", [(1, 1), (1, 7), (13, 3), (1000, 1000)])
 @pytest.mark.parametrize("band_bytes", [1, 1 << 30])
-def test_tiles_and_bands_change_nothing(image, monkeypatch, queries, band_bytes):
+def test_tiles_and_bands_change_nothing(image, monkeypatch, tile, band_bytes):
     expected = image.render((50, 41))
-    monkeypatch.setattr(decoder_module, "_TILE_QUERIES", queries)
+    monkeypatch.setattr(decoder_module, "_TILE_ROWS", tile[0])
+    monkeypatch.setattr(decoder_module, "_TILE_COLUMNS", tile[1])
     monkeypatch.setattr(decoder_module, "_BAND_BYTES", band_bytes)
     torch.testing.assert_close(image.render((50, 41)), expected, rtol=0, atol=1e-6)
 

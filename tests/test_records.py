@@ -1,0 +1,174 @@
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from liif_bench.errors import LiifBenchError
+from liif_bench.records import (
+    COLUMNS,
+    SCHEMA_VERSION,
+    Journal,
+    Record,
+    failures,
+    load_run,
+    to_frame,
+    value_or_error,
+    write_manifest,
+    write_records,
+    write_whole,
+)
+
+
+def record(**changes):
+    fields = {
+        "run": "r",
+        "suite": "sample",
+        "suite_version": 1,
+        "protocol": "liif-div2k",
+        "protocol_hash": "abc",
+        "dataset": "sample",
+        "item": "chelsea",
+        "scale": 2.0,
+        "lr_h": 10,
+        "lr_w": 12,
+        "hr_h": 20,
+        "hr_w": 24,
+        "regime": "in",
+        "upsampler": "liif-edsr",
+        "weights_sha256": "00",
+        "metric": "psnr",
+        "variant": "RGB",
+        "higher_is_better": True,
+        "value": 30.0,
+        "seconds": 0.5,
+        "error": None,
+    }
+    return Record(**(fields | changes))
+
+
+KEY = ("sample", "chelsea", 2.0)
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path / "journal.jsonl")
+
+
+def test_a_journal_gives_back_what_it_was_given(journal):
+    rows = [record(), record(metric="ssim", value=None, error="why"), record(value=math.inf)]
+    journal.append(KEY, rows)
+    journal.append(("sample", "ünïcode \n x", 2.5), [record(item="ünïcode \n x")])
+    assert journal.read() == {
+        KEY: rows,
+        ("sample", "ünïcode \n x", 2.5): [record(item="ünïcode \n x")],
+    }
+
+
+@pytest.mark.parametrize("cut", [1, 2, 50, 400])
+def test_a_cut_last_line_is_dropped_and_the_rest_survives(journal, cut):
+    journal.append(KEY, [record()])
+    whole = journal.path.read_bytes()
+    journal.append(("sample", "coffee", 2.0), [record(item="coffee")])
+    journal.path.write_bytes(journal.path.read_bytes()[:-cut])
+    assert journal.read() == {KEY: [record()]}
+    journal.drop_cut_line()
+    assert journal.path.read_bytes() == whole
+    journal.append(("sample", "rocket", 2.0), [record(item="rocket")])
+    assert list(journal.read()) == [KEY, ("sample", "rocket", 2.0)]
+
+
+def test_the_later_line_of_a_case_counts(journal):
+    journal.append(KEY, [record(value=None, error="no weights")])
+    journal.append(KEY, [record()])
+    assert journal.read() == {KEY: [record()]}
+
+
+def test_a_damaged_line_in_the_middle_is_named(journal):
+    journal.append(KEY, [record()])
+    journal.path.write_bytes(b"garbage\n" + journal.path.read_bytes())
+    with pytest.raises(LiifBenchError, match=r"journal\.jsonl' line 1 is damaged"):
+        journal.read()
+
+
+def test_frames_have_the_contracts_columns_and_types():
+    frame = to_frame([record(), record(value=None, lr_h=None, regime=None, error="x")])
+    assert tuple(frame.columns) == COLUMNS
+    assert frame["value"].dtype == "float64"
+    assert frame["lr_h"].dtype == "Int64"
+    assert tuple(to_frame([]).columns) == COLUMNS
+
+
+def test_failures_leave_out_what_has_no_meaning():
+    frame = to_frame(
+        [record(), record(value=None, error="broken"), record(error="not applicable: no label")]
+    )
+    assert failures(frame)["error"].tolist() == ["broken"]
+
+
+def test_a_nan_is_an_error_and_infinity_a_value():
+    assert value_or_error(math.inf) == (math.inf, None)
+    assert value_or_error(math.nan) == (None, "the metric is not a number here")
+
+
+class TestRunFolders:
+    @staticmethod
+    def make(folder, **changes):
+        write_manifest(folder, {"schema_version": SCHEMA_VERSION, "finished": None} | changes)
+
+    def test_a_finished_run_is_read_from_parquet(self, tmp_path):
+        self.make(tmp_path, finished="2026")
+        write_records(tmp_path, [record(value=math.inf), record(value=None, error="x")])
+        run = load_run(tmp_path)
+        assert run.finished
+        assert run.records["value"].iloc[0] == math.inf
+        assert math.isnan(run.records["value"].iloc[1])
+
+    def test_an_unfinished_one_from_its_journal(self, tmp_path):
+        self.make(tmp_path)
+        Journal(tmp_path / "journal.jsonl").append(KEY, [record()])
+        run = load_run(str(tmp_path))
+        assert not run.finished
+        assert run.records["value"].tolist() == [30.0]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", "is damaged"),
+            ("[]", "is damaged"),
+            ("{}", "is damaged"),
+            (json.dumps({"schema_version": SCHEMA_VERSION + 1}), "upgrade liif-bench"),
+        ],
+    )
+    def test_a_manifest_that_cannot_be_read_is_named(self, tmp_path, text, message):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(LiifBenchError, match=message):
+            load_run(tmp_path)
+
+    def test_a_folder_without_a_manifest_is_no_run(self, tmp_path):
+        with pytest.raises(LiifBenchError, match=r"has no manifest\.json"):
+            load_run(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "table.md"
+    write_whole(path, b"old")
+    (tmp_path / ".table.md.partial").mkdir()  # makes the next write fail before it begins
+    with pytest.raises(OSError, match="partial"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+
+
+def test_reading_a_run_never_imports_torch(tmp_path):
+    TestRunFolders.make(tmp_path)
+    write_records(tmp_path, [record()])
+    code = (
+        "import sys, liif_bench, liif_bench.reports.tables as tables;"
+        f"run = liif_bench.load_run({str(tmp_path)!r});"
+        "print(tables.render(run, 'markdown'));"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "liif-edsr" in done.stdout
