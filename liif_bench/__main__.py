@@ -19,7 +19,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[2])
 def main() -> None:
     """Run the command line: 0 done, 2 wrong usage or data (one line says what), 130 interrupted."""
     # By default OpenMP's threads spin while they wait for each other. On a machine that has other
-    # work to do, that makes torch several times slower (docs/performance.md has the figures). This
+    # work to do, that makes torch much slower (docs/performance.md has the figures). This
     # has to be said before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:

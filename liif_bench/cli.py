@@ -143,15 +143,20 @@ def run(
     )
     console = Console(stderr=True, quiet=quiet)
     with console.status("starting torch"):
-        from liif_bench.harness import run_plan
+        from liif_bench.harness import fresh_folder, run_plan
         from liif_bench.progress import Bars
-    finished = run_plan(
-        plan,
-        out,
-        retry_errors=retry_errors,
-        command=["liif-bench", *sys.argv[1:]],
-        progress=Bars(console),
-    )
+    folder = out or fresh_folder(plan.suite)
+    try:
+        finished = run_plan(
+            plan,
+            folder,
+            retry_errors=retry_errors,
+            command=["liif-bench", *sys.argv[1:]],
+            progress=Bars(console),
+        )
+    except KeyboardInterrupt:
+        print(f"interrupted: to go on, give the same command with --out {folder}", file=sys.stderr)
+        raise typer.Exit(130) from None
     written = _write_tables(finished)
     if not quiet:
         _show(finished, written, console)

@@ -22,6 +22,12 @@ class NotApplicableError(Exception):
     """A metric has no meaning for this case (no label, say). It becomes a record, not a failure."""
 
 
+def one_line(error: Exception) -> str:
+    """Return an error as one line; those that are not ours are preceded by their type."""
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, LiifBenchError) else f"{type(error).__name__}: {text}"
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> LiifBenchError:
     """Build the error for a name that is not registered, with the nearest valid names.
 

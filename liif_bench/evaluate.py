@@ -10,7 +10,7 @@ import torch
 
 from liif_bench.datasets.base import Item
 from liif_bench.degrade import fit_pair, make_pair
-from liif_bench.errors import LiifBenchError, NotApplicableError
+from liif_bench.errors import LiifBenchError, NotApplicableError, one_line
 from liif_bench.images import to_tensor
 from liif_bench.metrics.base import Case, Metric, Output
 from liif_bench.protocol import Protocol
@@ -139,12 +139,6 @@ def answer_case(upsampler: Upsampler, case: Case) -> Answer:
     if case.protocol.rounding == "uint8":
         sr = sr.mul(255).round().div(255)
     return Answer(Output(sr), seconds, None)
-
-
-def one_line(error: Exception) -> str:
-    """Return an error as one line; foreign ones are preceded by their type."""
-    text = " ".join(str(error).split()) or "no message"
-    return text if isinstance(error, LiifBenchError) else f"{type(error).__name__}: {text}"
 
 
 def _measure(

@@ -110,7 +110,7 @@ def run_plan(
     plan = plan.model_copy(update={"device": device})
     datasets = [_limited(load_dataset(spec), plan.limit) for spec in plan.datasets]
     upsamplers = _load_upsamplers(plan)
-    folder = out or _fresh_folder(plan.suite)
+    folder = out or fresh_folder(plan.suite)
     with _claimed(folder):
         manifest = _open_manifest(folder, plan, datasets, upsamplers, command)
         bench = _bench(folder.name, plan, upsamplers, progress)
@@ -234,7 +234,8 @@ def _weights(upsamplers: Sequence[Upsampler], bench: Bench, protocol: Protocol) 
     return of_models | of_metrics
 
 
-def _fresh_folder(suite: str) -> Path:
+def fresh_folder(suite: str) -> Path:
+    """Return a folder that does not exist yet: ``reports/<suite>-<time>``."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path("reports") / f"{suite}-{stamp}"
     number = 2

@@ -28,6 +28,7 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff
 LUMA_WEIGHTS = (65.738 / 256, 129.057 / 256, 25.064 / 256)
 LUMA_OFFSET = 16 / 255
 
+_LOSSY_QUALITY = 95  # where the format loses anything at all
 _EXIF_ORIENTATION = 0x0112
 _SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 
@@ -75,7 +76,7 @@ def write_rgb(array: RgbArray, path: Path) -> None:
     """
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
-        Image.fromarray(array).save(temporary)
+        Image.fromarray(array).save(temporary, quality=_LOSSY_QUALITY)
         temporary.replace(path)
     except (OSError, ValueError) as error:
         raise LiifBenchError(f"cannot write '{path}': {error}") from error

@@ -50,7 +50,7 @@ class Protocol(BaseModel):
     degradation: Literal["pil-bicubic-uint8"]
     given_lr: bool
     colour: Literal["rgb", "y"]
-    shave_scale: Annotated[float, Field(ge=0)]
+    shave_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     shave_extra: Annotated[int, Field(ge=0)]
     rounding: Literal["none", "uint8"]
     ssim_window: Literal["valid", "full"]
@@ -100,7 +100,7 @@ def load_protocol(name: str) -> Protocol:
         raise unknown_name("protocol", name, protocol_names())
     path = suites_folder() / "protocols" / f"{name}.toml"
     try:
-        return Protocol.model_validate({"name": name, **read_toml(path)})
+        return Protocol.model_validate({**read_toml(path), "name": name})
     except ValidationError as error:
         raise LiifBenchError(f"protocol file '{path}': {describe_invalid(error)}") from error
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from importlib import metadata
 from typing import Any
 
-from liif_bench.errors import LiifBenchError, unknown_name
+from liif_bench.errors import LiifBenchError, one_line, unknown_name
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,9 @@ class Registry:
         if name not in known:
             raise unknown_name(self.kind, name, known)
         entry = known[name]
-        if argument and not entry.argument:
+        if colon and not entry.argument:
             raise LiifBenchError(f"{self.kind} '{name}' takes no argument, got '{spec}'")
-        if not argument and (entry.argument_required or colon):
+        if not argument and (colon or entry.argument_required):
             raise LiifBenchError(
                 f"{self.kind} '{spec}' needs an argument: write {self.kind} as {entry.usage}"
             )
@@ -99,11 +100,11 @@ class Registry:
         entry, argument = self.parse(spec)
         module, _, attribute = entry.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute), argument
-        except (ImportError, AttributeError) as error:
+            return reduce(getattr, attribute.split("."), importlib.import_module(module)), argument
+        except Exception as error:  # a plug-in may be anybody's code
             if entry.name in self._builtin:
                 raise
             raise LiifBenchError(
                 f"{self.kind} '{entry.name}' of a plug-in cannot be loaded from"
-                f" '{entry.target}': {error}"
+                f" '{entry.target}': {one_line(error)}"
             ) from error

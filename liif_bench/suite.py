@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -47,7 +48,10 @@ class Suite(BaseModel):
     @field_validator("scales")
     @classmethod
     def _scales(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(check_scale(scale) for scale in scales)
+        try:
+            return tuple(check_scale(scale) for scale in scales)
+        except LiifBenchError as error:
+            raise ValueError(str(error)) from error  # so that the message names the file
 
 
 class Plan(BaseModel):
@@ -144,6 +148,8 @@ def make_plan(
     base = load_suite(suite)
     scoring = load_protocol(protocol or base.protocol)
     if precision is not None:
+        if precision not in get_args(Precision):
+            raise unknown_name("precision", precision, get_args(Precision))
         scoring = scoring.with_precision(precision)
     if limit is not None and limit < 1:
         raise LiifBenchError(f"limit must be at least 1, got {limit}")

@@ -4,8 +4,10 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -237,3 +239,22 @@ def test_weights_are_listed_fetched_and_verified(tmp_path, weights):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / path.name).write_bytes(b"tampered")
     assert "mismatch" in call("weights", "verify", env=empty).stdout
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    for number in range(30):
+        Image.fromarray(noise).save(tmp_path / f"{number}.png", compress_level=0)
+    out = tmp_path / "out"
+    arguments = ["run", "--data", f"folder:{tmp_path}", "--models", "bicubic", "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "liif_bench", *arguments, "--metrics", "psnr,ssim"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (out / "journal.jsonl").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert f"interrupted: to go on, give the same command with --out {out}" in stderr

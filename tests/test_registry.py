@@ -61,7 +61,6 @@ def test_parse(spec, name, argument):
         pytest.param(
             "plain:",
             "thing 'plain' takes no argument, got 'plain:'",
-            marks=pytest.mark.xfail(strict=True, reason="registry.py asks for an argument"),
         ),
         ("must", "thing 'must' needs an argument: write thing as must:PATH"),
         ("must:", "thing 'must:' needs an argument: write thing as must:PATH"),
@@ -229,20 +228,17 @@ def test_a_plugin_that_cannot_be_imported(source, target, install):
     assert f"'{target}'" in text
 
 
-@pytest.mark.xfail(strict=True, reason="registry.py catches only ImportError and AttributeError")
 @pytest.mark.parametrize("source", ["raise RuntimeError('no licence')", "def (", "1 / 0"])
 def test_a_plugin_that_breaks_while_it_is_imported(source, install):
     install(source, metrics={"mine": "bench_plugin:thing"})
     assert "metric 'mine' of a plug-in" in refusal(load_metric, "mine")
 
 
-@pytest.mark.xfail(strict=True, reason="registry.py repeats a multi-line message as it is")
 def test_a_long_explanation_becomes_one_line(install):
     install("raise ImportError('first\\nsecond')", metrics={"mine": "bench_plugin:thing"})
     assert "first second" in refusal(load_metric, "mine")
 
 
-@pytest.mark.xfail(strict=True, reason="registry.py takes 'Class.method' for one attribute")
 def test_an_entry_point_may_name_a_nested_attribute(install):
     source = "class Maker:\n    @staticmethod\n    def make(device):\n        return device\n"
     install(source, metrics={"mine": "bench_plugin:Maker.make"})

@@ -178,7 +178,6 @@ def test_an_impossible_scale_in_a_file_is_refused(scale, suite_file):
     assert "is not possible" in refusal(load_suite, suite_file("[2, 3.7]", f"[2, {scale}]"))
 
 
-@pytest.mark.xfail(strict=True, reason="suite.py: the scale validator's error passes by the file")
 def test_an_impossible_scale_names_the_file(suite_file):
     path = suite_file("[2, 3.7]", "[2, 0.5]")
     assert path in refusal(load_suite, path)
@@ -274,7 +273,6 @@ def test_wrong_wishes(wish, words):
     assert words in refusal(make_plan, **wish)
 
 
-@pytest.mark.xfail(strict=True, reason="suite.py: model_copy does not validate the precision")
 def test_an_unknown_precision_is_refused():
     assert "float64" in refusal(make_plan, precision="float64")
 

@@ -43,7 +43,11 @@ def image_files(root: Path) -> list[Path]:
     Raises:
         LiifBenchError: The folder is missing, empty, or holds no image.
     """
-    if not root.exists():
+    try:
+        there = root.exists()
+    except OSError as error:
+        raise LiifBenchError(f"folder '{root}' cannot be opened: {error.strerror}") from error
+    if not there:
         raise LiifBenchError(f"folder '{root}' does not exist")
     if not root.is_dir():
         raise LiifBenchError(f"'{root}' is a file; name the folder that holds the images")

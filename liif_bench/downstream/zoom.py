@@ -14,7 +14,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import crop, resize
 
 from liif_bench.downstream.classifiers import TIMM_NAMES, load_classifier
-from liif_bench.errors import NotApplicableError
+from liif_bench.errors import LiifBenchError, NotApplicableError
 from liif_bench.metrics.base import Case, Output
 from liif_bench.protocol import Protocol
 
@@ -22,6 +22,7 @@ CLASSIFIER = "efficientnet-lite0"
 SHORTER_SIDE = 448
 CROP = 224
 GRID = 3
+MOST_ELONGATED = 20
 
 
 def anchors(length: int, grid: int = GRID) -> list[int]:
@@ -40,7 +41,15 @@ def zoom_crops(image: Tensor, shorter: int = SHORTER_SIDE, size: int = CROP) -> 
 
     Returns:
         `(9, 3, size, size)`, rows before columns, in [0, 1]; black beyond the edges.
+
+    Raises:
+        LiifBenchError: The image is so narrow that its resized version would be huge.
     """
+    if max(image.shape[1:]) > MOST_ELONGATED * min(image.shape[1:]):
+        raise LiifBenchError(
+            f"{image.shape[2]}x{image.shape[1]} pixels are too elongated for zoomed crops:"
+            f" at most {MOST_ELONGATED}:1"
+        )
     zoomed = resize(image, [shorter], InterpolationMode.BICUBIC, antialias=True).clamp(0, 1)
     height, width = zoomed.shape[1:]
     return torch.stack(
