@@ -20,5 +20,5 @@ def file_sha256(path: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise LiifBenchError(f"cannot read '{path}': {error}") from error
+        raise LiifBenchError(f"cannot read '{path}': {error.strerror}: check its rights") from error
     return digest.hexdigest()

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     TextColumn,
@@ -63,7 +64,8 @@ class Bars:
     def cases(self, total: int, waiting: int, cost: float) -> Iterator[Advance]:
         """Show one bar; see `Progress.cases`."""
         if waiting < total:
-            self.console.print(f"continuing: {total - waiting} of {total} cases are done")
+            done = f"continuing: {total - waiting} of {total} cases are done"
+            self.console.print(done, highlight=False)
         if not waiting:
             yield lambda _label, _cost: None
             return
@@ -83,4 +85,6 @@ class Bars:
 
     def warn(self, message: str) -> None:
         """Print a warning; see `Progress.warn`."""
-        self.console.print(f"[yellow]warning:[/] {message}", soft_wrap=True, highlight=False)
+        self.console.print(
+            f"[yellow]warning:[/] {escape(message)}", soft_wrap=True, highlight=False
+        )

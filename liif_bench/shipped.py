@@ -14,6 +14,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+__all__ = ["read_toml", "suites_folder", "tomllib"]
+
 
 def suites_folder() -> Path:
     """Return the folder of suites: inside the installed package, or beside it in a checkout."""

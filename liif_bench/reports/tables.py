@@ -254,7 +254,8 @@ def render_terminal(tables: Iterable[Table], width: int) -> Text:
         lines.append(Text(table.title, style="bold"))
         for columns in _blocks(table, width):
             lines += _block(table, columns)
-        lines += [Text(""), *(Text(note, style="dim") for note in table.notes), Text("")]
+        notes = [Text(note, style="dim") for note in table.notes]
+        lines += [Text(""), *notes, *([Text("")] if notes else [])]
     return Text("\n").join(lines)
 
 
@@ -286,12 +287,11 @@ def _block(table: Table, columns: list[int]) -> list[Text]:
     def line(head: Text, parts: Sequence[Sequence[Text]]) -> Text:
         head.pad_right(name - len(head))
         joined = [Text().join(_right(part, number) for part in group) for group in parts]
-        return head + Text("  │", style="dim").join(joined)
+        return head + _barred(joined)
 
     titles = [(title, number * len(indices)) for title, indices in groups]
     lines = [
-        Text(" " * name, style="dim")
-        + Text("  │", style="dim").join(_right(_fitting(*title), title[1]) for title in titles),
+        Text(" " * name) + _barred([_right(_fitting(*title), title[1]) for title in titles]),
         line(
             Text(""),
             [[Text(f"x{table.scales[i]:g}", style="bold") for i in group] for _, group in groups],
@@ -312,6 +312,15 @@ def _fitting(title: str, width: int) -> Text:
     """Return a group's title, shortened to its first word where the group is narrow."""
     short = title.partition(" ")[0]
     return Text(title if len(title) + 2 <= width else short, style="dim")
+
+
+def _barred(groups: Sequence[Text]) -> Text:
+    """Return groups of columns with a dim bar between them."""
+    line = Text()
+    for place, group in enumerate(groups):
+        line.append("  │" if place else "", "dim")
+        line.append_text(group)
+    return line
 
 
 def _right(text: Text, width: int) -> Text:

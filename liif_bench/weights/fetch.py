@@ -27,6 +27,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from liif_bench.errors import LiifBenchError, WeightsMismatchError, WeightsUnavailableError
+from liif_bench.hashing import file_sha256
 from liif_bench.weights.index_settings import IndexSettings, index_settings, redact
 from liif_bench.weights.registry import Distribution, WeightsFile, lookup, registry
 
@@ -63,7 +64,7 @@ def status(weights_id: str) -> Status:
     path = cache_dir() / weights.file
     if not path.is_file():
         return "missing"
-    return "cached" if _sha256(path) == weights.sha256 else "mismatch"
+    return "cached" if file_sha256(path) == weights.sha256 else "mismatch"
 
 
 def verify(ids: Iterable[str]) -> list[tuple[str, Status]]:
@@ -90,7 +91,7 @@ def ensure(weights_id: str, *, progress: bool = True) -> Path:
     path = cache_dir() / weights.file
     if not path.is_file():
         return fetch(weights_id, progress=progress)
-    actual = _sha256(path)
+    actual = file_sha256(path)
     if actual != weights.sha256:
         raise WeightsMismatchError(
             f"{weights_id}: {path} has sha256 {actual}, expected {weights.sha256}: "
@@ -436,17 +437,6 @@ def _write(chunks: Iterable[bytes], target: Path, limit: int, advance: Advance) 
             advance(len(chunk))
         out.flush()
         os.fsync(out.fileno())
-    return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise LiifBenchError(f"cannot read {path}: {error.strerror}: check its rights") from None
     return digest.hexdigest()
 
 

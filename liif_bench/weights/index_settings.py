@@ -21,11 +21,7 @@ from urllib.request import url2pathname
 import platformdirs
 
 from liif_bench.errors import LiifBenchError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from liif_bench.shipped import tomllib
 
 DEFAULT_TIMEOUT = 15.0
 _TRUE = {"1", "y", "yes", "t", "true", "on"}

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from liif_bench.errors import unknown_name
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from liif_bench.shipped import read_toml
 
 REGISTRY_FILE = Path(__file__).with_name("registry.toml")
 
@@ -88,7 +83,7 @@ def lookup(weights_id: str) -> WeightsFile:
 @cache
 def _parse(path: Path) -> dict[str, WeightsFile]:
     entries: dict[str, WeightsFile] = {}
-    for table in tomllib.loads(path.read_text(encoding="utf-8"))["distribution"]:
+    for table in read_toml(path)["distribution"]:
         members: list[dict[str, Any]] = table.pop("member")
         distribution = Distribution(**table)
         for member in members:

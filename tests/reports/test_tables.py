@@ -1,5 +1,6 @@
 import io
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -142,6 +143,13 @@ def test_the_terminal_table_fits_its_width_and_shows_every_number(width):
     for scale in (2, 3, 4, 6, 8, 12, 18, 24, 30):
         assert text.getvalue().count(f"{10 + scale}.00") == 2
     assert text.getvalue().count("PSNR (dB) ↑") == (3 if width == 40 else 1)  # blocks
+
+
+def test_only_the_best_is_bold_and_no_number_is_dim():
+    text = io.StringIO()
+    print_tables(make_run(BOTH), Console(file=text, force_terminal=True, width=80))
+    assert "\x1b[1m  34.00\x1b[0m" in text.getvalue()
+    assert re.search(r"bicubic  31\.00\x1b\[2m  │\x1b\[0m  25\.50\n", text.getvalue())
 
 
 def test_csv_keeps_every_digit():
