@@ -436,7 +436,7 @@ def test_a_write_that_breaks_off_keeps_the_old_file(pixels, tmp_path, monkeypatc
     path = tmp_path / "x.png"
     path.write_text("old")
 
-    def save(image, target):
+    def save(image, target, **options):
         target.write_bytes(b"half an image")
         raise OSError("disk full")
 
