@@ -7,6 +7,7 @@ from pathlib import Path
 from liif_bench.datasets.base import Item
 from liif_bench.errors import LiifBenchError
 from liif_bench.images import EXTENSIONS
+from liif_bench.paths import user_path
 
 
 def folder(argument: str) -> tuple[Item, ...]:
@@ -21,20 +22,8 @@ def folder(argument: str) -> tuple[Item, ...]:
     Raises:
         LiifBenchError: The folder is missing, empty, or holds no image.
     """
-    root = folder_path(argument)
+    root = user_path(argument)
     return tuple(Item(path.relative_to(root).as_posix(), path) for path in image_files(root))
-
-
-def folder_path(argument: str) -> Path:
-    """Return the path that a user wrote, with `~` expanded.
-
-    Raises:
-        LiifBenchError: It begins with the home of a user who does not exist.
-    """
-    try:
-        return Path(argument).expanduser()
-    except RuntimeError as error:
-        raise LiifBenchError(f"folder '{argument}' does not exist: {error}") from error
 
 
 def image_files(root: Path) -> list[Path]:

@@ -10,8 +10,9 @@ import re
 from pathlib import Path
 
 from liif_bench.datasets.base import Item
-from liif_bench.datasets.folder import folder_path, image_files
+from liif_bench.datasets.folder import image_files
 from liif_bench.errors import LiifBenchError
+from liif_bench.paths import user_path
 
 _SCALE_FOLDER = re.compile(r"X(\d+(?:\.\d+)?)")
 
@@ -29,7 +30,7 @@ def paired(argument: str) -> tuple[Item, ...]:
         LiifBenchError: No HR folder; an image without the HR or the LR file of a scale that
             others have; two files of one name. The message names the file.
     """
-    root = folder_path(argument)
+    root = user_path(argument)
     by_scale = {
         scale: _by_stem(root / f"HR_{path.name}")
         for scale, path in _scale_folders(root)

@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 
 from liif_bench.errors import LiifBenchError, WeightsMismatchError, WeightsUnavailableError
 from liif_bench.hashing import file_sha256
+from liif_bench.paths import user_path
 from liif_bench.weights.index_settings import IndexSettings, index_settings, redact
 from liif_bench.weights.registry import Distribution, WeightsFile, lookup, registry
 
@@ -50,7 +51,7 @@ def cache_dir() -> Path:
     """The folder of fetched weights: below `LIIF_BENCH_CACHE`, or else the user's cache folder."""
     root = os.environ.get("LIIF_BENCH_CACHE")
     root = root or platformdirs.user_cache_dir("liif-bench", appauthor=False)
-    return Path(root).expanduser().absolute() / "weights"
+    return user_path(root).absolute() / "weights"
 
 
 def cached_path(weights_id: str) -> Path:

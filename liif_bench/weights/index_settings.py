@@ -21,6 +21,7 @@ from urllib.request import url2pathname
 import platformdirs
 
 from liif_bench.errors import LiifBenchError
+from liif_bench.paths import user_path
 from liif_bench.shipped import tomllib
 
 DEFAULT_TIMEOUT = 15.0
@@ -287,11 +288,11 @@ def _location(item: str, base: Path | None = None) -> str:
     if "://" in item and not item.startswith("file:"):
         return item
     path = url2pathname(urlsplit(item).path) if item.startswith("file:") else item
-    return (base or Path.cwd()).joinpath(Path(path).expanduser()).resolve().as_uri()
+    return (base or Path.cwd()).joinpath(user_path(path)).resolve().as_uri()
 
 
 def _path(value: str | None) -> Path | None:
-    return Path(value).expanduser() if value else None
+    return user_path(value) if value else None
 
 
 def _seconds(value: str | None, what: str) -> float | None:

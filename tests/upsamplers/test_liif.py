@@ -221,3 +221,7 @@ class TestCheckpoints:
     def test_a_missing_file_is_named(self):
         with pytest.raises(LiifBenchError, match=r"'nowhere\.pth' does not exist"):
             load_upsampler("liif-edsr:nowhere.pth", Options())
+
+    def test_the_home_of_nobody_is_named(self):
+        with pytest.raises(LiifBenchError, match=r"'~no-such-user-here/x\.pth' does not exist"):
+            load_upsampler("liif-edsr:~no-such-user-here/x.pth", Options())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.hashing import file_sha256
+from liif_bench.paths import user_path
 from liif_bench.upsamplers.base import FULL, Options, Weights, Window, check_lr
 from liif_bench.upsamplers.liif.checkpoint import Checkpoint, read_checkpoint
 from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
@@ -98,7 +98,7 @@ def liif_edsr(options: Options, checkpoint: str = "") -> LiifEdsr:
     if options.precision == "float16" and torch.device(options.device).type == "cpu":
         raise LiifBenchError("float16 needs a GPU; use bfloat16 or float32 on the CPU")
     if checkpoint:
-        path = Path(checkpoint).expanduser()
+        path = user_path(checkpoint)
         if not path.is_file():
             raise LiifBenchError(f"checkpoint '{path}' does not exist")
         name = f"{WEIGHTS_ID}:{path.stem}"

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -164,7 +165,8 @@ class Decoder:
         weight, bias = self.last
 
         @torch.inference_mode()  # which holds for one thread only
-        def decode(projected: Tensor, first_row: int, y: slice, x: slice) -> None:
+        def decode(projected: Tensor, first_row: int, place: tuple[slice, slice]) -> None:
+            y, x = place
             lowest, highest = int(rows.indices[0][y.start]), int(rows.indices[-1][y.stop - 1])
             tile = Tile(
                 projected[lowest - first_row : highest - first_row + 1],
@@ -181,12 +183,10 @@ class Decoder:
         with _workers(device) as pool:
             for top, bottom, band in self._bands(rows, features.shape):
                 projected = self._project(features, band)
-                tiles = [
-                    pool.submit(decode, projected, band.start, y, x)
-                    for y, x in _tiles(top, bottom, width)
-                ]
-                for tile in tiles:
-                    tile.result()
+                places = _tiles(top, bottom, width)
+                # map, since it drops what has not begun when an error or Ctrl-C ends the loop
+                for _ in pool.map(partial(decode, projected, band.start), places):
+                    pass
         return out
 
     def _first_layer_terms(self, axis: Axis, dimension: int, device: torch.device) -> list[Tensor]:
