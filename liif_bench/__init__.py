@@ -30,6 +30,7 @@ def run(
     models: Sequence[str] | None = None,
     metrics: Sequence[str] | None = None,
     data: Sequence[str] | None = None,
+    data_root: str | Path | None = None,
     limit: int | None = None,
     device: str = "auto",
     precision: Precision | None = None,
@@ -46,11 +47,13 @@ def run(
         scales: Instead of the suite's.
         models: Upsamplers instead of the suite's.
         metrics: Instead of the suite's.
-        data: Data sets instead of the suite's, such as ``["folder:photos"]``.
+        data: Data sets instead of the suite's, such as ``["set5", "folder:photos"]``.
+        data_root: Folder of the named data sets; LIIF_BENCH_DATA or a folder of the cache where
+            None.
         limit: At most this many items of each data set.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "float32", "bfloat16" or "float16" instead of the protocol's.
-        protocol: Name of a protocol instead of the suite's.
+        protocol: Preset or path of a ``.toml`` file instead of the suite's.
         out: Folder of the run; a new one under ``reports/`` where None.
         seed: For whatever draws random numbers.
         retry_errors: Measure again the finished cases that hold an error.
@@ -75,6 +78,7 @@ def run(
         models=models,
         metrics=metrics,
         data=data,
+        data_root=None if data_root is None else Path(data_root),
         limit=limit,
         device=device,
         precision=precision,

@@ -27,3 +27,9 @@ def resolve_device(device: str) -> str:
     if kind.type not in ("cpu", "cuda"):
         raise LiifBenchError(f"device '{device}' is not supported: use auto, cpu, cuda or cuda:N")
     return device
+
+
+def forbid_tf32() -> None:
+    """Make CUDA's matrix products and convolutions keep float32's digits."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False

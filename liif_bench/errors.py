@@ -18,6 +18,10 @@ class WeightsMismatchError(LiifBenchError):
     """A weights file or distribution does not have the sha256 that the registry states."""
 
 
+class DataUnavailableError(LiifBenchError):
+    """A data set is neither below the data root nor to be fetched."""
+
+
 class NotApplicableError(Exception):
     """A metric has no meaning for this case (no label, say). It becomes a record, not a failure."""
 

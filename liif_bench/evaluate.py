@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from liif_bench.datasets.base import Item
 from liif_bench.degrade import fit_pair, make_pair
@@ -14,7 +15,7 @@ from liif_bench.errors import LiifBenchError, NotApplicableError, one_line
 from liif_bench.images import to_tensor
 from liif_bench.metrics.base import Case, Metric, Output
 from liif_bench.protocol import Protocol
-from liif_bench.records import NOT_APPLICABLE, Record, value_or_error
+from liif_bench.records import GIVEN_LR, NOT_APPLICABLE, Record, value_or_error
 from liif_bench.upsamplers.base import Upsampler, regime
 
 
@@ -93,6 +94,7 @@ def evaluate(
                     dataset=dataset,
                     item=item.name,
                     scale=scale,
+                    lr_source=case.lr_source if case else None,
                     lr_h=case.lr.shape[1] if case else None,
                     lr_w=case.lr.shape[2] if case else None,
                     hr_h=case.size[0] if case else None,
@@ -118,27 +120,57 @@ def make_case(protocol: Protocol, item: Item, scale: float) -> Case:
         LiifBenchError: A file cannot be read, LR and HR do not fit, or the image is too small.
     """
     hr = item.read_hr(scale)
-    given = item.read_lr(scale) if protocol.given_lr else None
-    lr, cropped = make_pair(hr, scale) if given is None else fit_pair(given, hr, scale)
-    return Case(protocol, scale, to_tensor(lr), to_tensor(cropped), item.labels)
+    given = item.read_lr(scale) if protocol.lr.given else None
+    if given is None:
+        lr, cropped = make_pair(hr, scale, protocol.lr)
+        source: str = protocol.lr.generator
+    else:
+        kept, cropped = fit_pair(given, hr, scale)
+        lr, source = to_tensor(kept), GIVEN_LR
+    return Case(protocol, scale, lr, to_tensor(cropped), source, item.labels)
 
 
 def answer_case(upsampler: Upsampler, case: Case) -> Answer:
     """Let an upsampler enlarge a case; whatever it raises becomes the answer's error."""
     start = time.perf_counter()
     try:
+        sr = render_case(upsampler, case)
+    except LiifBenchError as error:
+        return Answer(None, None, str(error))
+    return Answer(finish(sr, case.protocol), time.perf_counter() - start, None)
+
+
+def render_case(upsampler: Upsampler, case: Case) -> Tensor:
+    """Let an upsampler enlarge a case.
+
+    Returns:
+        `(3, H, W)`, the size of HR, not yet clamped or rounded.
+
+    Raises:
+        LiifBenchError: It raised anything, or its output has another size or is not finite.
+    """
+    try:
         sr = upsampler.encode(case.lr).render(case.size)
     except Exception as error:  # an upsampler may be anybody's code
-        return Answer(None, None, one_line(error))
-    seconds = time.perf_counter() - start
+        raise LiifBenchError(one_line(error)) from error
     if sr.shape != case.hr.shape:
-        return Answer(None, None, f"output is {tuple(sr.shape)}, expected {tuple(case.hr.shape)}")
+        raise LiifBenchError(f"output is {tuple(sr.shape)}, expected {tuple(case.hr.shape)}")
     if not bool(torch.isfinite(sr).all()):
-        return Answer(None, None, "output holds values that are not finite")
+        raise LiifBenchError("output holds values that are not finite")
+    return sr
+
+
+def finish(sr: Tensor, protocol: Protocol) -> Output:
+    """Clamp and round a rendered image as a protocol scores it.
+
+    Args:
+        sr: `(3, H, W)` RGB as rendered; [0, 1] but for what will be clamped.
+        protocol: Says how SR is rounded.
+    """
     sr = sr.clamp(0, 1)
-    if case.protocol.rounding == "uint8":
+    if protocol.rounding == "uint8":
         sr = sr.mul(255).round().div(255)
-    return Answer(Output(sr), seconds, None)
+    return Output(sr)
 
 
 def _measure(

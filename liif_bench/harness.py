@@ -20,13 +20,13 @@ from filelock import FileLock, Timeout
 
 import liif_bench
 from liif_bench.datasets import load_dataset
-from liif_bench.datasets.base import Dataset, Item
-from liif_bench.devices import resolve_device
+from liif_bench.datasets.base import Dataset, Item, check_pairs
+from liif_bench.devices import forbid_tf32, resolve_device
 from liif_bench.errors import LiifBenchError
 from liif_bench.evaluate import Bench, evaluate
 from liif_bench.metrics import load_metric
 from liif_bench.progress import Progress, silent
-from liif_bench.protocol import Protocol
+from liif_bench.protocol import Difference, Protocol, differences, stored_protocol
 from liif_bench.records import (
     JOURNAL,
     MANIFEST,
@@ -104,11 +104,13 @@ def run_plan(
         LiifBenchError: The data cannot be opened, a model cannot be loaded, or `out` belongs to
             another plan or process. Nothing has been written then.
     """
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    forbid_tf32()
     device = resolve_device(plan.device)
     plan = plan.model_copy(update={"device": device})
-    datasets = [_limited(load_dataset(spec), plan.limit) for spec in plan.datasets]
+    datasets = [load_dataset(spec, plan.data_root).limited(plan.limit) for spec in plan.datasets]
+    if plan.protocol.lr.given:
+        for dataset in datasets:
+            check_pairs(dataset.items, plan.scales)
     upsamplers = _load_upsamplers(plan)
     folder = out or fresh_folder(plan.suite)
     with _claimed(folder):
@@ -175,17 +177,8 @@ def _stepper(label: str, advance: Callable[[str, float], None]) -> Callable[[str
     return lambda step: advance(f"{label} · {step}", 0)
 
 
-def _limited(dataset: Dataset, limit: int | None) -> Dataset:
-    return Dataset(dataset.name, dataset.items[:limit])
-
-
 def _load_upsamplers(plan: Plan) -> tuple[Upsampler, ...]:
-    options = Options(
-        device=plan.device,
-        precision=plan.protocol.precision,
-        local_ensemble=plan.protocol.local_ensemble,
-        cell_rule=plan.protocol.cell_rule,
-    )
+    options = Options.under(plan.protocol.network, plan.device)
     upsamplers = tuple(load_upsampler(model, options) for model in plan.models)
     names = [upsampler.name for upsampler in upsamplers]
     for name in names:
@@ -297,20 +290,25 @@ def _open_manifest(
         "metrics": list(plan.metrics),
         "limit": plan.limit,
         "device": plan.device,
-        "precision": plan.protocol.precision,
         "seed": plan.seed,
         "liif_bench": liif_bench.__version__,
     }
     found = read_manifest(folder)
     if found is not None:
         theirs = found.get("plan", {})
-        differing = [key for key in identity if theirs.get(key) != identity[key]]
+        differing = [
+            Difference(key, theirs.get(key), identity[key])
+            for key in identity
+            if theirs.get(key) != identity[key] and key != "protocol_hash"
+        ]
+        if theirs.get("protocol_hash") != plan.protocol.hash:
+            differing += _differing_fields(found, plan.protocol, folder)
         if differing:
-            key = differing[0]
+            key, there, here = differing[0]
             raise LiifBenchError(
-                f"--out '{folder}' belongs to a run with another {', '.join(differing)}"
-                f" ({key} there: {_brief(theirs.get(key))}, here: {_brief(identity[key])});"
-                " name a new folder"
+                f"--out '{folder}' belongs to a run with another"
+                f" {', '.join(each.field for each in differing)}"
+                f" ({key} there: {_brief(there)}, here: {_brief(here)}); name a new folder"
             )
         return found
     return {
@@ -321,11 +319,27 @@ def _open_manifest(
         "wall_seconds": 0.0,
         "command": list(command),
         "plan": identity,
+        "request": {
+            "datasets": list(plan.datasets),
+            "models": list(plan.models),
+            "data_root": None if plan.data_root is None else str(plan.data_root.absolute()),
+        },
         "protocol": plan.protocol.model_dump(),
         "versions": _versions(),
         "git": _git_state(),
         "machine": _machine(plan.device),
     }
+
+
+def _differing_fields(
+    manifest: dict[str, Any], protocol: Protocol, folder: Path
+) -> list[Difference]:
+    """Return the fields in which a run's protocol is another; its hash if they cannot be told."""
+    try:
+        return differences(stored_protocol(manifest.get("protocol", {}), folder), protocol)
+    except LiifBenchError:  # written by a liif-bench whose protocols had other fields
+        theirs = manifest.get("plan", {}).get("protocol_hash")
+        return [Difference("protocol_hash", theirs, protocol.hash)]
 
 
 def _brief(value: object) -> str:

@@ -20,13 +20,19 @@ from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
+from liif_bench.protocol import Colour
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
-# BT.601 luma of RGB in [0, 1] on the scale of [0, 1]: 16..235 of 255 steps. The weights' divisor
-# of 256 is that of the LIIF authors' evaluation code.
-LUMA_WEIGHTS = (65.738 / 256, 129.057 / 256, 25.064 / 256)
-LUMA_OFFSET = 16 / 255
+# Weights of R, G, B and offset of the luma of RGB in [0, 1], on the same scale. MATLAB's rgb2ycbcr
+# (BT.601, black at 16 and white at 235 of 255 steps), the same with the coefficients of the LIIF
+# authors' evaluation code, and the full-range luma of JPEG and YIQ.
+_LUMA: dict[Colour, tuple[tuple[float, float, float], float]] = {
+    "y": ((65.481 / 255, 128.553 / 255, 24.966 / 255), 16 / 255),
+    "y-uint8": ((65.481 / 255, 128.553 / 255, 24.966 / 255), 16 / 255),
+    "y-liif": ((65.738 / 256, 129.057 / 256, 25.064 / 256), 16 / 255),
+    "y-full": ((0.299, 0.587, 0.114), 0.0),
+}
 
 _LOSSY_QUALITY = 95  # where the format loses anything at all
 _EXIF_ORIENTATION = 0x0112
@@ -95,14 +101,24 @@ def to_uint8(image: Tensor) -> RgbArray:
     return levels.permute(1, 2, 0).cpu().contiguous().numpy()
 
 
-def luma(image: Tensor) -> Tensor:
-    """Return the BT.601 luma of a `(..., 3, H, W)` RGB tensor as `(..., 1, H, W)`.
+def channels(image: Tensor, colour: Colour) -> Tensor:
+    """Return the channels of an image that a protocol scores.
 
-    Black is 16 / 255, white 0.922. The coefficients are those of the LIIF authors' evaluation code
-    (arXiv 2012.09161).
+    Args:
+        image: `(3, H, W)` RGB in [0, 1], of any floating-point type.
+        colour: See `protocol.PsnrRules`.
+
+    Returns:
+        `(3, H, W)` for "rgb", else `(1, H, W)`, in [0, 1] and of the same type; of BT.601 luma
+        black is 16 / 255 and white 235 / 255.
     """
-    weights = image.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
-    return (image * weights).sum(dim=-3, keepdim=True) + LUMA_OFFSET
+    if colour == "rgb":
+        return image
+    if colour == "blue":
+        return image[2:]
+    weights, offset = _LUMA[colour]
+    luma = (image * image.new_tensor(weights).view(3, 1, 1)).sum(dim=0, keepdim=True) + offset
+    return luma.mul(255).add(0.5).floor().div(255) if colour == "y-uint8" else luma
 
 
 @contextmanager

@@ -20,12 +20,13 @@ from liif_bench.errors import LiifBenchError
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2 added lr_source
 
 MANIFEST = "manifest.json"
 JOURNAL = "journal.jsonl"
 RECORDS = "records.parquet"
 
+GIVEN_LR = "given"
 NOT_APPLICABLE = "not applicable: "
 
 
@@ -42,7 +43,9 @@ class Record:
         dataset: Data set as named on the command line.
         item: Image within the data set.
         scale: HR size / LR size.
-        lr_h: LR height in pixels; None where the image could not be read, as the next three.
+        lr_source: "given" for an LR file of the data set, or the generator that made LR; None
+            where the image could not be read, as the next four.
+        lr_h: LR height in pixels.
         lr_w: LR width in pixels.
         hr_h: Height of HR, cropped to what LR answers to.
         hr_w: Width of HR, cropped to what LR answers to.
@@ -66,6 +69,7 @@ class Record:
     dataset: str
     item: str
     scale: float
+    lr_source: str | None
     lr_h: int | None
     lr_w: int | None
     hr_h: int | None
@@ -184,7 +188,7 @@ class Run:
 
         stored = self.path / RECORDS
         if stored.exists():
-            return pd.read_parquet(stored)
+            return pd.read_parquet(stored).reindex(columns=list(COLUMNS))  # older ones lack some
         cases = Journal(self.path / JOURNAL).read()
         return to_frame(record for rows in cases.values() for record in rows)
 

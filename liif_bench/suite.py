@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from liif_bench.datasets import DATASETS
 from liif_bench.errors import LiifBenchError, unknown_name
 from liif_bench.metrics import METRICS
-from liif_bench.protocol import Precision, Protocol, describe_invalid, load_protocol
-from liif_bench.shipped import read_toml, suites_folder
+from liif_bench.protocol import Precision, Protocol, load_protocol
+from liif_bench.shipped import read_toml, suites_folder, validate_file
 from liif_bench.upsamplers import UPSAMPLERS
 
 
@@ -68,6 +68,7 @@ class Plan(BaseModel):
         limit: Use only this many items of each data set; None for all.
         device: "cpu", "cuda", ...; "auto" until the run starts.
         seed: For whatever draws random numbers.
+        data_root: Folder of the named data sets; None for the default.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,6 +83,7 @@ class Plan(BaseModel):
     limit: int | None = None
     device: str = "auto"
     seed: int = 0
+    data_root: Path | None = None
 
 
 def suite_names() -> list[str]:
@@ -106,10 +108,7 @@ def load_suite(name: str) -> Suite:
         path = suites_folder() / f"{name}.toml"
     else:
         raise unknown_name("suite", name, suite_names())
-    try:
-        return Suite.model_validate(dict(read_toml(path)))
-    except ValidationError as error:
-        raise LiifBenchError(f"suite file '{path}': {describe_invalid(error)}") from error
+    return validate_file(Suite, path, read_toml(path), "suite file")
 
 
 def make_plan(
@@ -124,6 +123,7 @@ def make_plan(
     precision: Precision | None = None,
     protocol: str | None = None,
     seed: int = 0,
+    data_root: Path | None = None,
 ) -> Plan:
     """Apply wishes to a suite and check every name and number.
 
@@ -136,8 +136,9 @@ def make_plan(
         limit: At most this many items of each data set.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: Instead of the protocol's.
-        protocol: Instead of the suite's.
+        protocol: Preset or path of a ``.toml`` file instead of the suite's.
         seed: For whatever draws random numbers.
+        data_root: Folder of the named data sets.
 
     Returns:
         The plan.
@@ -165,6 +166,7 @@ def make_plan(
         limit=limit,
         device=device,
         seed=seed,
+        data_root=data_root,
     )
     if not plan.scales:
         raise LiifBenchError("the list of scales is empty: give at least one, such as --scales 2,4")

@@ -216,8 +216,11 @@ class TestResume:
             ({"scales": [2, 3]}, "another scales"),
             ({"models": ["nearest"]}, "another models"),
             ({"metrics": ["psnr"]}, "another metrics"),
-            ({"protocol": "liif-benchmark"}, "another protocol, protocol_hash"),
-            ({"precision": "bfloat16"}, "another protocol_hash, precision"),
+            ({"protocol": "liif-benchmark"}, "another protocol, psnr.*colour"),
+            (
+                {"precision": "bfloat16"},
+                r"another network\.precision \(network\.precision there: f",
+            ),
             ({"limit": 1}, "another datasets, limit"),
             ({"seed": 1}, "another seed"),
         ],

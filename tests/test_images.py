@@ -1,5 +1,6 @@
 import struct
 import zlib
+from typing import get_args
 
 import numpy as np
 import PIL.Image
@@ -10,13 +11,14 @@ from PIL import Image
 from liif_bench.errors import LiifBenchError
 from liif_bench.images import (
     EXTENSIONS,
-    luma,
+    channels,
     read_rgb,
     read_size,
     to_tensor,
     to_uint8,
     write_rgb,
 )
+from liif_bench.protocol import Colour
 
 ORIENTATION = 0x0112
 
@@ -382,22 +384,81 @@ def test_to_uint8_takes_what_a_network_leaves():
     assert set(to_uint8(tensor).ravel().tolist()) <= {127, 128}
 
 
-def test_luma_is_the_authors_formula():
-    image = torch.rand(3, 5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    red, green, blue = image.numpy()
-    expected = (65.738 * red + 129.057 * green + 25.064 * blue) / 256 + 16 / 255
-    got = luma(image)
+# Channels
+
+# What each luma is of black, of white and of the three primaries, on the scale of 0 to 255, as its
+# definition says it. MATLAB's and BT.601's run from 16 to 235; the LIIF authors divide by 256.
+LUMA = {
+    "y": (16, (65.481, 128.553, 24.966)),
+    "y-liif": (16, tuple(255 / 256 * weight for weight in (65.738, 129.057, 25.064))),
+    "y-full": (0, (255 * 0.299, 255 * 0.587, 255 * 0.114)),
+}
+
+
+def random_image(dtype=torch.float64):
+    return torch.rand(3, 5, 7, dtype=dtype, generator=torch.Generator().manual_seed(1))
+
+
+def test_every_colour_is_tested():
+    assert set(get_args(Colour)) == set(LUMA) | {"rgb", "y-uint8", "blue"}
+
+
+def test_rgb_is_the_image():
+    image = random_image()
+    assert torch.equal(channels(image, "rgb"), image)
+
+
+def test_blue_is_the_last_channel():
+    image = random_image()
+    assert torch.equal(channels(image, "blue")[0], image[2])
+
+
+@pytest.mark.parametrize("colour", LUMA)
+def test_luma_is_its_formula(colour):
+    image = random_image()
+    offset, weights = LUMA[colour]
+    expected = (offset + np.einsum("c,chw->hw", weights, image.numpy())) / 255
+    got = channels(image, colour)
     assert got.shape == (1, 5, 7)
     np.testing.assert_allclose(got[0].numpy(), expected, rtol=0, atol=1e-15)
-    batched = luma(torch.stack([image, 1 - image]))
-    assert batched.shape == (2, 1, 5, 7)
-    torch.testing.assert_close(batched[0], got, rtol=0, atol=0)
 
 
-def test_luma_of_black_and_white():
-    assert float(luma(torch.zeros(3, 1, 1))) == pytest.approx(16 / 255)
-    # MATLAB's 235 / 255 but for the divisor of 256 in the authors' code
-    assert float(luma(torch.ones(3, 1, 1))) == pytest.approx(219.859 / 256 + 16 / 255)
+@pytest.mark.parametrize(
+    ("colour", "white"),
+    [("y", 235), ("y-uint8", 235), ("y-liif", 16 + 219.859 * 255 / 256), ("y-full", 255)],
+)
+def test_luma_of_black_and_white(colour, white):
+    black = 0 if colour == "y-full" else 16
+    for level, expected in ((0.0, black), (1.0, white)):
+        image = torch.full((3, 1, 1), level, dtype=torch.float64)
+        assert 255 * float(channels(image, colour)) == pytest.approx(expected, abs=1e-7)
+
+
+def test_luma_in_8_bits_is_matlabs_of_an_8_bit_image():
+    """`rgb2ycbcr` of uint8: whole numbers in, one sum in thousandths, rounded, halves up."""
+    rng = np.random.default_rng(6)
+    levels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    sums = levels.astype(np.int64) @ np.array([65481, 128553, 24966])  # in 1 / 255000
+    expected = 16 + (2 * sums + 255_000) // 510_000
+    got = channels(to_tensor(levels).double(), "y-uint8")[0] * 255
+    np.testing.assert_allclose(got.numpy(), expected, rtol=0, atol=1e-12)
+
+
+def test_luma_in_8_bits_is_the_nearest_level():
+    exact, rounded = (channels(random_image(), colour) * 255 for colour in ("y", "y-uint8"))
+    torch.testing.assert_close(rounded, rounded.round(), rtol=0, atol=1e-12)
+    assert 0.1 < (exact - rounded).abs().max() <= 0.5
+
+
+@pytest.mark.parametrize("colour", get_args(Colour))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_channels_keep_the_type_and_the_image(dtype, colour):
+    image = random_image(dtype)
+    before = image.clone()
+    got = channels(image, colour)
+    assert got.dtype == dtype
+    assert got.shape == ((3 if colour == "rgb" else 1), 5, 7)
+    assert torch.equal(image, before)
 
 
 # Writing

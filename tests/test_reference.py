@@ -31,6 +31,7 @@ def test_every_image_equals_the_authors_code(reference_data, liif, dataset, scal
     measured = {}
     for item in load_dataset(f"paired:{reference_data / dataset}").items:
         case = make_case(PROTOCOL, item, float(scale))
+        assert case.lr_source == "given"
         measured[item.name] = Psnr().score(case, answer_case(liif, case).output)
     assert measured == pytest.approx(expected, abs=0.002)
     assert sum(measured.values()) / len(measured) == pytest.approx(published, abs=0.0006)

@@ -142,7 +142,7 @@ PLUGIN = """
     from liif_bench.upsamplers import load_upsampler
 
 
-    def one_file(argument="default.png"):
+    def one_file(root, argument="default.png"):
         return (Item(argument, Path(argument)),)
 
 

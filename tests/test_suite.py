@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from liif_bench import shipped
 from liif_bench import suite as suite_module
 from liif_bench.errors import LiifBenchError
-from liif_bench.protocol import load_protocol
+from liif_bench.protocol import load_protocol, to_toml
 from liif_bench.suite import (
     check_scale,
     load_suite,
@@ -135,6 +135,20 @@ def test_a_users_suite(suite_file):
     assert (plan.limit, plan.device, plan.seed) == (None, "auto", 0)
 
 
+def test_a_users_protocol(suite_file, tmp_path):
+    mine = load_protocol("liif-div2k").changed({"ssim.window": "full"})
+    path = tmp_path / "own.toml"
+    path.write_text(to_toml(mine))
+    for plan in (
+        make_plan(suite_file(), protocol=str(path)),
+        make_plan(suite_file('protocol = "liif-benchmark"', f"protocol = '{path}'")),
+    ):
+        assert plan.protocol.name == "own"
+        assert plan.protocol.hash == mine.hash
+    missing = str(tmp_path / "none.toml")
+    assert f"'{missing}' does not exist" in refusal(make_plan, suite_file(), protocol=missing)
+
+
 def test_unknown_suite():
     assert "unknown suite 'sampel': did you mean sample?" in refusal(load_suite, "sampel")
     assert "choose from" in refusal(load_suite, "qqqqqq")
@@ -253,7 +267,7 @@ def test_arguments_make_models_different():
         ({"models": ["liif-edsr:"]}, "model 'liif-edsr:' needs an argument"),
         ({"metrics": ["psnrr"]}, "unknown metric 'psnrr': did you mean psnr"),
         ({"metrics": ["psnr:y"]}, "metric 'psnr' takes no argument"),
-        ({"data": ["set5"]}, "unknown dataset 'set5'"),
+        ({"data": ["sett5"]}, "unknown dataset 'sett5': did you mean"),
         ({"data": ["folder"]}, "write dataset as folder:PATH"),
         ({"data": ["paired:"]}, "write dataset as paired:PATH"),
         ({"data": ["sample:2"]}, "dataset 'sample' takes no argument"),

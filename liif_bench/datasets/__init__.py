@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liif_bench.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from liif_bench.datasets.base import Dataset, Item
+
+
+def _published(what: str) -> str:
+    return f"{what} with published LR at x2 x3 x4, below the data root; see 'liif-bench data list'"
+
 
 DATASETS = Registry(
     "dataset",
@@ -27,31 +33,50 @@ DATASETS = Registry(
         ),
         Entry(
             "paired",
-            "liif_bench.datasets.paired:paired",
-            "HR/ and LR_bicubic/X2 ... as benchmark sets ship them; other scales by the protocol",
+            "liif_bench.datasets.layouts:paired",
+            "HR with published LR, laid out as EDSR's benchmark, DIV2K or SelfExSR, or HR alone;"
+            " scales without LR files by the protocol",
             "PATH",
             argument_required=True,
+        ),
+        Entry("set5", "liif_bench.datasets.benchmarks:set5", _published("Set5, 5 images")),
+        Entry("set14", "liif_bench.datasets.benchmarks:set14", _published("Set14, 14 images")),
+        Entry("b100", "liif_bench.datasets.benchmarks:b100", _published("B100, 100 images")),
+        Entry(
+            "urban100",
+            "liif_bench.datasets.benchmarks:urban100",
+            _published("Urban100, 100 images"),
+        ),
+        Entry(
+            "div2k-valid",
+            "liif_bench.datasets.benchmarks:div2k_valid",
+            _published("DIV2K validation, 100 images"),
         ),
     ],
 )
 
 
-def load_dataset(spec: str) -> Dataset:
+def load_dataset(spec: str, data_root: Path | None = None) -> Dataset:
     """Open a data set without decoding its images.
 
     Args:
-        spec: ``name`` or ``name:argument``, for example ``folder:photos``.
+        spec: ``name`` or ``name:argument``, for example ``folder:photos`` or ``set5``.
+        data_root: Folder below which named sets and relative paths are looked for; None for
+            `LIIF_BENCH_DATA`, or else the folder `data` in the cache.
 
     Returns:
         The data set, with at least one item.
 
     Raises:
         LiifBenchError: Unknown name; missing or empty folder; no image in it.
+        DataUnavailableError: A named set is not there.
     """
     from liif_bench.datasets.base import Dataset
+    from liif_bench.datasets.root import default_data_root
 
     factory, argument = DATASETS.factory(spec)
-    items: tuple[Item, ...] = factory(argument) if argument else factory()
+    root = default_data_root() if data_root is None else data_root
+    items: tuple[Item, ...] = factory(root, argument) if argument else factory(root)
     return Dataset(spec, items)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,6 +88,10 @@ class Dataset:
     name: str
     items: tuple[Item, ...]
 
+    def limited(self, limit: int | None) -> Dataset:
+        """Return the first `limit` items as a data set, all of them where None."""
+        return Dataset(self.name, self.items[:limit])
+
     def fingerprint(self) -> str:
         """Return a SHA-256 over names, scales and contents, first 16 hex digits.
 
@@ -104,3 +108,44 @@ class Dataset:
                 except LiifBenchError:
                     digest.update(b"unreadable")
         return digest.hexdigest()[:16]
+
+
+def check_pairs(items: Iterable[Item], scales: Iterable[float]) -> None:
+    """Check by the files' headers that given LR and HR are in the ratio of their scale.
+
+    HR may be larger than LR times scale by less than one LR pixel, as `degrade.fit_pair` allows.
+    A file whose header cannot be read is passed over: it will be an error record.
+
+    Args:
+        items: What is to be measured.
+        scales: At which scales; where an item has no LR file there is nothing to check.
+
+    Raises:
+        LiifBenchError: A pair does not fit; the message names both files and their sizes.
+    """
+    for misfit in misfits(items, scales):
+        raise LiifBenchError(misfit)
+
+
+def misfits(items: Iterable[Item], scales: Iterable[float]) -> Iterator[str]:
+    """Yield one line for each LR file that does not fit its HR; see `check_pairs`."""
+    wanted = tuple(scales)
+    for item in items:
+        for scale in wanted:
+            if scale not in item.lr_paths:
+                continue
+            low_path, high_path = item.lr_paths[scale], item.hr_paths.get(scale, item.hr_path)
+            try:
+                low = read_size(low_path)
+                high = item.crop[2:] if item.crop else read_size(high_path)
+            except LiifBenchError:
+                continue
+            if not all(_fits(*sides, scale) for sides in zip(low, high, strict=True)):
+                yield (
+                    f"'{low_path}' ({low[1]}x{low[0]}) does not fit '{high_path}'"
+                    f" ({high[1]}x{high[0]}) at x{scale:g}: give files of one image in that ratio"
+                )
+
+
+def _fits(low: int, high: int, scale: float) -> bool:
+    return round(low * scale) <= high < (low + 1 - 1e-9) * scale

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from liif_bench.datasets.base import Item
+from liif_bench.datasets.root import find_folder
 from liif_bench.errors import LiifBenchError
 from liif_bench.images import EXTENSIONS
-from liif_bench.paths import user_path
 
 
-def folder(argument: str) -> tuple[Item, ...]:
+def folder(root: Path, argument: str = "") -> tuple[Item, ...]:
     """Collect the images of a folder.
 
     Args:
+        root: The data root, below which a relative path is looked for that is not found here.
         argument: Path of the folder.
 
     Returns:
@@ -22,33 +23,57 @@ def folder(argument: str) -> tuple[Item, ...]:
     Raises:
         LiifBenchError: The folder is missing, empty, or holds no image.
     """
-    root = user_path(argument)
-    return tuple(Item(path.relative_to(root).as_posix(), path) for path in image_files(root))
+    found = find_folder(argument, root)
+    return tuple(Item(path.relative_to(found).as_posix(), path) for path in image_files(found))
 
 
-def image_files(root: Path) -> list[Path]:
-    """Return the image files below a folder, by suffix, sorted; hidden ones are left out.
+def image_files(path: Path, *, recursive: bool = True) -> list[Path]:
+    """Return the image files of a folder, by suffix, sorted; hidden ones are left out.
+
+    Args:
+        path: A folder that exists.
+        recursive: Whether to look into the folders in it.
+
+    Returns:
+        At least one file.
 
     Raises:
-        LiifBenchError: The folder is missing, empty, or holds no image.
+        LiifBenchError: The folder is empty, cannot be read, or holds no image.
     """
-    try:
-        there = root.exists()
-    except OSError as error:
-        raise LiifBenchError(f"folder '{root}' cannot be opened: {error.strerror}") from error
-    if not there:
-        raise LiifBenchError(f"folder '{root}' does not exist")
-    if not root.is_dir():
-        raise LiifBenchError(f"'{root}' is a file; name the folder that holds the images")
-    files = sorted(
-        path
-        for path in root.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )
+    files = visible_files(path, recursive=recursive)
     if not files:
-        raise LiifBenchError(f"folder '{root}' is empty")
-    images = [path for path in files if path.suffix.lower() in EXTENSIONS]
+        raise LiifBenchError(f"folder '{path}' is empty")
+    images = [file for file in files if is_image(file)]
     if not images:
         kinds = ", ".join(sorted(EXTENSIONS))
-        raise LiifBenchError(f"folder '{root}' holds no image ({kinds})")
+        raise LiifBenchError(f"folder '{path}' holds no image ({kinds})")
     return images
+
+
+def visible_files(path: Path, *, recursive: bool) -> list[Path]:
+    """Return the files of a folder that are not hidden, sorted.
+
+    Args:
+        path: A folder that exists.
+        recursive: Whether to look into the folders in it.
+
+    Returns:
+        The files, perhaps none.
+
+    Raises:
+        LiifBenchError: The folder cannot be read.
+    """
+    try:
+        return sorted(
+            file
+            for file in (path.rglob("*") if recursive else path.iterdir())
+            if file.is_file()
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        )
+    except OSError as error:
+        raise LiifBenchError(f"folder '{path}' cannot be read: {error.strerror}") from error
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is an image, going by its suffix."""
+    return path.suffix.lower() in EXTENSIONS

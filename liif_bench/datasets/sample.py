@@ -10,12 +10,20 @@ from liif_bench.errors import LiifBenchError
 from liif_bench.shipped import read_toml
 
 
-def sample() -> tuple[Item, ...]:
+def sample(root: Path, argument: str = "") -> tuple[Item, ...]:
     """Return the sample photographs; `sample.toml` lists them with hashes and labels.
+
+    Args:
+        root: Not used: the photographs lie in scikit-image, not below the data root.
+        argument: Not used.
+
+    Returns:
+        One item per photograph, in the order of `sample.toml`.
 
     Raises:
         LiifBenchError: scikit-image is not installed.
     """
+    del root, argument
     folder = skimage_data_folder()
     listing = read_toml(Path(__file__).with_name("sample.toml"))
     return tuple(

@@ -36,6 +36,7 @@ class Case:
         scale: HR size / LR size.
         lr: `(3, h, w)` float32, RGB, [0, 1].
         hr: `(3, H, W)` float32, RGB, [0, 1], cropped to what LR answers to.
+        lr_source: "given" for a file of the data set, or the generator that made LR.
         labels: WordNet ids of every right ImageNet class; empty if unknown.
         memo: What is computed from HR alone, once for all upsamplers.
     """
@@ -44,6 +45,7 @@ class Case:
     scale: float
     lr: Tensor
     hr: Tensor
+    lr_source: str
     labels: tuple[str, ...] = ()
     memo: Memo = field(default_factory=Memo, compare=False)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from skimage.metrics import structural_similarity
 from torch import Tensor
 from torchmetrics.functional.image import (
@@ -14,12 +14,14 @@ from torchmetrics.functional.image import (
 )
 
 from liif_bench.errors import LiifBenchError
-from liif_bench.images import luma
+from liif_bench.images import channels
 from liif_bench.metrics.base import Case, Output
-from liif_bench.protocol import Protocol
+from liif_bench.metrics.region import shave_variant, shaved
+from liif_bench.protocol import Protocol, PsnrRules, SsimWindow
 
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
+SSIM_K = (0.01, 0.03)
 
 
 def psnr(sr: Tensor, hr: Tensor) -> float:
@@ -35,14 +37,15 @@ def psnr(sr: Tensor, hr: Tensor) -> float:
     return float(peak_signal_noise_ratio(sr.double(), hr.double(), data_range=1.0))
 
 
-def ssim(sr: Tensor, hr: Tensor, window: Literal["valid", "full"] = "valid") -> float:
+def ssim(sr: Tensor, hr: Tensor, window: SsimWindow = "valid") -> float:
     """Structural similarity of one image (Wang et al. 2004), computed in float64.
 
     11x11 Gaussian window of sigma 1.5, K = (0.01, 0.03), population covariance, data range 1, mean
     over channels. "valid" averages over the windows that lie inside the image, as MATLAB and
     BasicSR do; it runs on scikit-image, whose separable filter gives torchmetrics' cropped map to
     1e-12 in a fraction of the time. "full" reflects the border and averages over every pixel,
-    torchmetrics' own default since 1.4.2.
+    torchmetrics' own default since 1.4.2. "zero" takes the border for black and averages over
+    every pixel, as CLIT does (arXiv 2303.16513).
 
     Args:
         sr: `(C, H, W)`, peak value 1.
@@ -70,7 +73,7 @@ def ssim(sr: Tensor, hr: Tensor, window: Literal["valid", "full"] = "valid") -> 
             sigma=SSIM_SIGMA,
             use_sample_covariance=False,
         )
-    else:
+    elif window == "full":
         mean = structural_similarity_index_measure(
             sr.double()[None],
             hr.double()[None],
@@ -78,48 +81,74 @@ def ssim(sr: Tensor, hr: Tensor, window: Literal["valid", "full"] = "valid") -> 
             kernel_size=SSIM_WINDOW,
             data_range=1.0,
         )
+    else:
+        mean = _zero_padded_ssim(sr.double(), hr.double())
     return float(mean)
 
 
-def scored_region(image: Tensor, case: Case) -> Tensor:
-    """Return the channels and pixels of an image that the case's protocol scores.
+def _zero_padded_ssim(sr: Tensor, hr: Tensor) -> Tensor:
+    """SSIM (Wang et al. 2004, equation 13) whose windows see zeros beyond the border."""
+    offsets = torch.arange(SSIM_WINDOW, dtype=sr.dtype, device=sr.device) - SSIM_WINDOW // 2
+    gauss = torch.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
+    gauss /= gauss.sum()
+
+    def blurred(image: Tensor) -> Tensor:
+        rows = F.conv2d(image[:, None], gauss.view(1, 1, -1, 1), padding=(SSIM_WINDOW // 2, 0))
+        return F.conv2d(rows, gauss.view(1, 1, 1, -1), padding=(0, SSIM_WINDOW // 2))[:, 0]
+
+    c1, c2 = SSIM_K[0] ** 2, SSIM_K[1] ** 2
+    mean_sr, mean_hr = blurred(sr), blurred(hr)
+    variances = blurred(sr**2) - mean_sr**2 + blurred(hr**2) - mean_hr**2
+    covariance = blurred(sr * hr) - mean_sr * mean_hr
+    similar = (2 * mean_sr * mean_hr + c1) * (2 * covariance + c2)
+    return (similar / ((mean_sr**2 + mean_hr**2 + c1) * (variances + c2))).mean()
+
+
+def scored_region(image: Tensor, rules: PsnrRules, scale: float) -> Tensor:
+    """Return the channels and pixels of an image that a metric sees.
 
     Args:
         image: `(3, H, W)` RGB in [0, 1].
-        case: Gives the protocol and the scale.
+        rules: Colour and shave.
+        scale: HR size / LR size.
 
     Returns:
-        `(1 or 3, H - 2 shave, W - 2 shave)`.
+        `(1 or 3, H - 2 shave, W - 2 shave)` float64.
 
     Raises:
         LiifBenchError: The shave leaves nothing of the image.
     """
-    shave = case.protocol.shave(case.scale)
-    height, width = image.shape[1:]
-    if min(height, width) <= 2 * shave:
-        raise LiifBenchError(
-            f"{width}x{height} pixels are too small for a shave of {shave} on every side"
-        )
-    inner = image[:, shave : height - shave, shave : width - shave]
-    return luma(inner) if case.protocol.colour == "y" else inner
+    return channels(shaved(image, rules.shave(scale)).double(), rules.colour)
 
 
-def _scored_pair(case: Case, output: Output) -> tuple[Tensor, Tensor]:
-    sr = output.memo.once("scored region", lambda: scored_region(output.sr, case))
-    return sr, case.memo.once("scored region", lambda: scored_region(case.hr, case))
+def _scored_pair(case: Case, output: Output, rules: PsnrRules) -> tuple[Tensor, Tensor]:
+    key = ("scored region", rules.colour, rules.shave(case.scale))
+
+    def region(image: Tensor) -> Tensor:
+        return scored_region(image, rules, case.scale)
+
+    sr = output.memo.once(key, lambda: region(output.sr))
+    return sr, case.memo.once(key, lambda: region(case.hr))
 
 
-def _region_variant(protocol: Protocol) -> str:
-    colour = "Y" if protocol.colour == "y" else "RGB"
-    factor = "" if protocol.shave_scale == 1 else f"{protocol.shave_scale:g}"
-    terms = [f"{factor}s"] if protocol.shave_scale else []
-    terms += [str(protocol.shave_extra)] if protocol.shave_extra or not terms else []
-    return f"{colour}, shave {'+'.join(terms)}"
+_COLOURS = {
+    "rgb": "RGB",
+    "y": "Y",
+    "y-uint8": "Y in 8 bits",
+    "y-liif": "Y (LIIF)",
+    "y-full": "full-range Y",
+    "blue": "blue",
+}
+
+
+def _variant(rules: PsnrRules, protocol: Protocol) -> str:
+    rounding = ", uint8" if protocol.rounding == "uint8" else ""
+    return f"{_COLOURS[rules.colour]}, {shave_variant(rules)}{rounding}"
 
 
 @dataclass(frozen=True)
 class Psnr:
-    """PSNR of the protocol's channels and region; on Y it is that of the difference's luma."""
+    """PSNR of the protocol's channels and region."""
 
     device: str = "cpu"  # as every metric; these two need no network and are computed on the CPU
     name: str = "psnr"
@@ -127,8 +156,7 @@ class Psnr:
 
     def variant(self, protocol: Protocol) -> str:
         """Name channels, shave and rounding."""
-        rounding = ", uint8" if protocol.rounding == "uint8" else ""
-        return _region_variant(protocol) + rounding
+        return _variant(protocol.psnr, protocol)
 
     def needs(self, protocol: Protocol) -> tuple[str, ...]:
         """Return nothing: no weights are read."""
@@ -138,7 +166,7 @@ class Psnr:
     @torch.inference_mode()
     def score(self, case: Case, output: Output) -> float:
         """Measure; see `psnr`."""
-        return psnr(*_scored_pair(case, output))
+        return psnr(*_scored_pair(case, output, case.protocol.psnr))
 
 
 @dataclass(frozen=True)
@@ -151,8 +179,8 @@ class Ssim:
 
     def variant(self, protocol: Protocol) -> str:
         """Name channels, shave, rounding and window."""
-        window = f"{SSIM_WINDOW}x{SSIM_WINDOW} {protocol.ssim_window}"
-        return f"{Psnr().variant(protocol)}, {window}"
+        window = f"{SSIM_WINDOW}x{SSIM_WINDOW} {protocol.ssim.window}"
+        return f"{_variant(protocol.ssim, protocol)}, {window}"
 
     def needs(self, protocol: Protocol) -> tuple[str, ...]:
         """Return nothing: no weights are read."""
@@ -162,4 +190,5 @@ class Ssim:
     @torch.inference_mode()
     def score(self, case: Case, output: Output) -> float:
         """Measure; see `ssim`."""
-        return ssim(*_scored_pair(case, output), window=case.protocol.ssim_window)
+        rules = case.protocol.ssim
+        return ssim(*_scored_pair(case, output, rules), window=rules.window)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.metrics.base import Case, Output
+from liif_bench.metrics.region import shave_variant, shaved
 from liif_bench.protocol import Protocol
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.readers import lpips_trunk
@@ -49,14 +50,18 @@ def load_lpips(net: str, device: str = "cpu") -> Any:
 
 
 @torch.inference_mode()
-def lpips_distance(sr: Tensor, hr: Tensor, net: str = "alex", device: str = "cpu") -> float:
+def lpips_distance(
+    sr: Tensor, hr: Tensor, net: str = "alex", device: str = "cpu", *, symmetric: bool = True
+) -> float:
     """LPIPS v0.1 of two images.
 
     Args:
-        sr: `(3, H, W)` RGB in [0, 1]; brought to the network's [-1, 1] here.
+        sr: `(3, H, W)` RGB in [0, 1].
         hr: The same shape.
         net: Trunk, "alex" or "vgg".
         device: Where the network runs.
+        symmetric: Whether the images are brought to the network's [-1, 1] first. Without, the
+            network sees [0, 1], which is a mistake that some published numbers hold.
 
     Returns:
         A distance: 0 for equal images, larger is worse.
@@ -71,11 +76,11 @@ def lpips_distance(sr: Tensor, hr: Tensor, net: str = "alex", device: str = "cpu
             f" it needs {SMALLEST_SIDE} on each side"
         )
     model = load_lpips(net, device)
-    return float(model(sr[None].to(device), hr[None].to(device), normalize=True))
+    return float(model(sr[None].to(device), hr[None].to(device), normalize=symmetric))
 
 
 class Lpips:
-    """LPIPS of the whole image, with the protocol's trunk."""
+    """LPIPS with the protocol's trunk, input range and region."""
 
     name = "lpips"
     higher_is_better = False
@@ -84,16 +89,21 @@ class Lpips:
         self.device = device
 
     def variant(self, protocol: Protocol) -> str:
-        """Name the trunk, the version and the region."""
-        return f"{protocol.lpips_net} v{VERSION}, whole image"
+        """Name the trunk, the version and the region; the rounding and range if unusual."""
+        rules = protocol.lpips
+        unusual = ", input 0..1" if rules.range == "0..1" else ""
+        unusual += ", uint8" if protocol.rounding == "uint8" else ""
+        return f"{rules.net} v{VERSION}, {shave_variant(rules)}{unusual}"
 
     def needs(self, protocol: Protocol) -> tuple[str, ...]:
         """Return the trunk's registry id."""
-        return (_weights_id(protocol.lpips_net),)
+        return (_weights_id(protocol.lpips.net),)
 
     def score(self, case: Case, output: Output) -> float:
         """Measure; see `lpips_distance`."""
-        return lpips_distance(output.sr, case.hr, case.protocol.lpips_net, self.device)
+        rules = case.protocol.lpips
+        sr, hr = (shaved(image, rules.shave(case.scale)) for image in (output.sr, case.hr))
+        return lpips_distance(sr, hr, rules.net, self.device, symmetric=rules.range == "-1..1")
 
 
 def _weights_id(net: str) -> str:

@@ -11,11 +11,14 @@ from rich.console import Console
 from rich.text import Text
 
 from liif_bench.errors import LiifBenchError
-from liif_bench.records import Run, failures, is_not_applicable
+from liif_bench.records import failures, is_not_applicable
+from liif_bench.references import Reference, matching
 
 FORMATS = ("terminal", "markdown", "csv", "latex")
 
 DASH = "–"
+DAGGER = "†"
+DOUBLE_DAGGER = "‡"
 
 _REGIMES = {"in": "in distribution", "out": "out of distribution", "mixed": "mixed", "": ""}
 
@@ -61,6 +64,45 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Line:
+    """One row of a section as it is printed.
+
+    Attributes:
+        name: Model, or a published method with a dagger.
+        texts: One per scale.
+        best: For each text whether it is the best of its column.
+        published: Whether the values come from elsewhere.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    best: tuple[bool, ...]
+    published: bool
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A published row beside measured ones.
+
+    Attributes:
+        reference: The row.
+        scales: Those of the table at which it has a value.
+        otherwise: Those of them at which its LR was made otherwise than here.
+    """
+
+    reference: Reference
+    scales: frozenset[float]
+    otherwise: frozenset[float]
+
+    def show(self, scale: float) -> str:
+        """Return the value as printed, a dash where there is none; marked where LR differs."""
+        if scale not in self.scales:
+            return DASH
+        mark = DOUBLE_DAGGER if scale in self.otherwise else ""
+        return self.reference.show(scale) + mark
+
+
+@dataclass(frozen=True)
 class Section:
     """One metric: a row of cells per model.
 
@@ -70,6 +112,7 @@ class Section:
         higher_is_better: Direction.
         decimals: Digits after the point.
         rows: Model and its cells, one per scale.
+        published: Rows from elsewhere, shown below and part of no average and no ranking.
     """
 
     metric: str
@@ -77,6 +120,29 @@ class Section:
     higher_is_better: bool
     decimals: int
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    published: tuple[PublishedRow, ...] = ()
+
+    def lines(self, scales: Sequence[float]) -> list[Line]:
+        """Return the rows as they are printed: the measured ones, then the published ones."""
+        measured = [
+            Line(
+                model,
+                tuple(self.show(cell) for cell in cells),
+                tuple(cell.best for cell in cells),
+                published=False,
+            )
+            for model, cells in self.rows
+        ]
+        published = [
+            Line(
+                f"{DAGGER} {row.reference.method}",
+                tuple(row.show(scale) for scale in scales),
+                (False,) * len(scales),
+                published=True,
+            )
+            for row in self.published
+        ]
+        return measured + published
 
     @property
     def title(self) -> str:
@@ -137,6 +203,10 @@ class Table:
             notes.append("*: mean of fewer images, the others have an error")
         if any(cell.mean is None for cell in cells):
             notes.append(f"{DASH}: no value; the run's records say why")
+        published = [row for section in self.sections for row in section.published]
+        notes += dict.fromkeys(_published_note(row.reference) for row in published)
+        if any(row.otherwise for row in published):
+            notes.append(f"{DOUBLE_DAGGER}: its LR was made otherwise than LR here")
         return notes
 
     def groups(self) -> list[tuple[str, list[int]]]:
@@ -150,40 +220,80 @@ class Table:
         return found
 
 
-def build_tables(run: Run, decimals: int | None = None) -> list[Table]:
-    """Average a run's records per data set, metric, model and scale.
+def _published_note(reference: Reference) -> str:
+    confirmed = "confirmed" if reference.verified else "not confirmed independently"
+    further = [f"protocol {reference.protocol}", confirmed]
+    further += ["another training run"] if reference.retrained else []
+    further += [reference.note] if reference.note else []
+    return (
+        f"{DAGGER} {reference.method}: published, not measured here; {reference.source};"
+        f" {', '.join(further)}"
+    )
+
+
+def build_tables(
+    records: pd.DataFrame,
+    decimals: int | None = None,
+    references: Iterable[Reference] = (),
+    *,
+    across_protocols: bool = False,
+) -> list[Table]:
+    """Average records per data set, metric, model and scale.
 
     Args:
-        run: The run.
+        records: Of one run, or of several that `analysis.combine` put together.
         decimals: Digits after the point; each metric's own where None.
+        references: Published rows to show beside those of their data set, metric and protocol.
+        across_protocols: Whether to show published rows of other protocols too.
 
     Returns:
         One table per data set, in the order of the plan.
 
     Raises:
-        LiifBenchError: The run has no records yet.
+        LiifBenchError: There are no records, or one model has some of two protocols.
     """
-    records = run.records
     if records.empty:
-        raise LiifBenchError(f"'{run.path}' has no records yet: continue it first")
-    return [
-        _table(str(name), rows, decimals)
-        for name, rows in records.groupby("dataset", sort=False, observed=True)
-    ]
+        raise LiifBenchError("there are no records yet: continue the run first")
+    for (dataset, model), hashes in records.groupby(["dataset", "upsampler"])["protocol_hash"]:
+        if hashes.nunique() > 1:
+            raise LiifBenchError(
+                f"records of '{model}' on '{dataset}' come from protocols"
+                f" {' and '.join(hashes.unique())}: they cannot be averaged"
+            )
+    references = tuple(references)
+    tables = []
+    for name, rows in records.groupby("dataset", sort=False, observed=True):
+        hashes = None if across_protocols else set(rows["protocol_hash"])
+        fitting = [
+            reference
+            for reference in references
+            if hashes is None or reference.protocol_hash in hashes
+        ]
+        tables.append(_table(str(name), rows, decimals, fitting))
+    return tables
 
 
-def _table(dataset: str, rows: pd.DataFrame, decimals: int | None) -> Table:
+def _table(
+    dataset: str, rows: pd.DataFrame, decimals: int | None, references: Sequence[Reference]
+) -> Table:
     scales = tuple(float(scale) for scale in sorted(rows["scale"].unique()))
     models = [str(model) for model in rows["upsampler"].unique()]
     sections = tuple(
-        _section(str(metric), group, models, scales, decimals)
+        _section(
+            str(metric),
+            group,
+            models,
+            scales,
+            decimals,
+            matching(references, dataset=dataset, metric=str(metric)),
+        )
         for metric, group in rows.groupby("metric", sort=False)
     )
-    first = rows.iloc[0]
+    protocols = rows[["protocol", "protocol_hash"]].drop_duplicates().itertuples(index=False)
     return Table(
         dataset=dataset,
         items=rows["item"].nunique(),
-        protocol=f"{first['protocol']} ({first['protocol_hash']})",
+        protocol=" and ".join(f"{name} ({digest})" for name, digest in protocols),
         scales=scales,
         regimes=tuple(_regime(rows.loc[rows["scale"] == scale, "regime"]) for scale in scales),
         sections=sections,
@@ -201,6 +311,7 @@ def _section(
     models: Sequence[str],
     scales: Sequence[float],
     decimals: int | None,
+    references: Sequence[Reference],
 ) -> Section:
     if decimals is None:
         decimals = _STYLES[metric].decimals if metric in _STYLES else 4
@@ -215,7 +326,7 @@ def _section(
     nothing = (None, 0, 0)
     return Section(
         metric=metric,
-        variant=str(rows["variant"].iloc[0]),
+        variant=" / ".join(dict.fromkeys(rows["variant"])),
         higher_is_better=higher,
         decimals=decimals,
         rows=tuple(
@@ -225,7 +336,25 @@ def _section(
             ))
             for model in models
         ),
+        published=_published(rows, references, scales),
     )  # fmt: skip
+
+
+def _published(
+    rows: pd.DataFrame, references: Sequence[Reference], scales: Sequence[float]
+) -> tuple[PublishedRow, ...]:
+    found = []
+    for reference in references:
+        shared = reference.values.keys() & set(scales)
+        otherwise = {
+            scale
+            for scale in shared
+            if set(rows.loc[rows["scale"] == scale, "lr_source"].dropna())
+            != {reference.lr_source(scale)}
+        }
+        if shared:
+            found.append(PublishedRow(reference, frozenset(shared), frozenset(otherwise)))
+    return tuple(found)
 
 
 def _best(
@@ -261,10 +390,10 @@ def render_terminal(tables: Iterable[Table], width: int) -> Text:
 
 def _widths(table: Table) -> tuple[int, int]:
     """Return the widths of the column of names and of every column of numbers."""
-    rows = [(s, model, cells) for s in table.sections for model, cells in s.rows]
+    lines = [line for section in table.sections for line in section.lines(table.scales)]
     heads = [len(f"x{scale:g}") for scale in table.scales]
-    numbers = [len(section.show(cell)) for section, _, cells in rows for cell in cells]
-    return max(len(model) for _, model, _ in rows) + 2, max(*heads, *numbers) + 2
+    numbers = [len(text) for line in lines for text in line.texts]
+    return max(len(line.name) for line in lines) + 2, max(*heads, *numbers) + 2
 
 
 def _blocks(table: Table, width: int) -> list[list[int]]:
@@ -299,12 +428,13 @@ def _block(table: Table, columns: list[int]) -> list[Text]:
     ]
     for section in table.sections:
         lines += [Text(""), Text(section.title, style="cyan")]
-        for model, cells in section.rows:
+        for row in section.lines(table.scales):
+            plain = "italic" if row.published else ""
             shown = [
-                [Text(section.show(cells[i]), "bold" if cells[i].best else "") for i in group]
+                [Text(row.texts[i], "bold" if row.best[i] else plain) for i in group]
                 for _, group in groups
             ]
-            lines.append(line(Text(f"  {model}"), shown))
+            lines.append(line(Text(f"  {row.name}", plain), shown))
     return lines
 
 
@@ -342,13 +472,15 @@ def render_markdown(tables: Iterable[Table]) -> str:
         lines += [f"| Metric | Model | {' | '.join(heads)} |"]
         lines += [f"|---|---|{'---:|' * len(heads)}"]
         for section in table.sections:
-            for number, (model, cells) in enumerate(section.rows):
+            for number, row in enumerate(section.lines(table.scales)):
+                mark = "*" if row.published else ""
                 shown = [
-                    f"**{section.show(cell)}**" if cell.best else _md(section.show(cell))
-                    for cell in cells
+                    f"**{text}**" if best else f"{mark}{_md(text)}{mark}"
+                    for text, best in zip(row.texts, row.best, strict=True)
                 ]
                 title = section.title if number == 0 else ""
-                lines.append(f"| {title} | {_md(model)} | {' | '.join(shown)} |")
+                name = f"{mark}{_md(row.name)}{mark}"
+                lines.append(f"| {title} | {name} | {' | '.join(shown)} |")
         lines += ["", *(f"- {_md(note)}" for note in table.notes)]
         if table.notes:
             lines.append("")
@@ -363,9 +495,9 @@ def _md(text: str) -> str:
     return text
 
 
-def render_csv(tables: Iterable[Table]) -> str:
-    """Return tables as CSV, one line per cell, unrounded."""
-    rows = [
+def render_csv(tables: Sequence[Table]) -> str:
+    """Return tables as CSV, one line per cell, unrounded; published cells name their source."""
+    measured = [
         {
             "dataset": table.dataset,
             "metric": section.metric,
@@ -378,13 +510,36 @@ def render_csv(tables: Iterable[Table]) -> str:
             "items": cell.count,
             "items_expected": cell.expected,
             "best": cell.best,
+            "published_in": None,
         }
         for table in tables
         for section in table.sections
         for model, cells in section.rows
         for scale, regime, cell in zip(table.scales, table.regimes, cells, strict=True)
     ]
-    return str(pd.DataFrame(rows).to_csv(index=False))
+    published = [
+        {
+            "dataset": table.dataset,
+            "metric": section.metric,
+            "variant": f"protocol {row.reference.protocol}",
+            "higher_is_better": section.higher_is_better,
+            "upsampler": row.reference.method,
+            "scale": scale,
+            "regime": "",
+            "mean": row.reference.values[scale],
+            "items": None,
+            "items_expected": None,
+            "best": False,
+            "published_in": row.reference.source,
+        }
+        for table in tables
+        for section in table.sections
+        for row in section.published
+        for scale in table.scales
+        if scale in row.scales
+    ]
+    counts = {"items": "Int64", "items_expected": "Int64"}
+    return str(pd.DataFrame(measured + published).astype(counts).to_csv(index=False))
 
 
 def render_latex(tables: Iterable[Table]) -> str:
@@ -410,13 +565,14 @@ def _latex(table: Table) -> str:
     ]
     for section in table.sections:
         lines.append("\\midrule")
-        for number, (model, cells) in enumerate(section.rows):
+        for number, row in enumerate(section.lines(table.scales)):
+            plain = "textit" if row.published else ""
             shown = [
-                f"\\textbf{{{_tex(section.show(cell))}}}" if cell.best else _tex(section.show(cell))
-                for cell in cells
+                _styled(text, "textbf" if best else plain)
+                for text, best in zip(row.texts, row.best, strict=True)
             ]
             title = _tex(section.title) if number == 0 else ""
-            lines.append(f"{title} & {_tex(model)} & {' & '.join(shown)} \\\\")
+            lines.append(f"{title} & {_styled(row.name, plain)} & {' & '.join(shown)} \\\\")
     lines += ["\\bottomrule", "\\end{tabular}"]
     lines += [f"\\par\\footnotesize {_tex(note)}" for note in table.notes]
     return "\n".join([*lines, "\\end{table}", ""])
@@ -427,6 +583,9 @@ _TEX = {
     "↑": "$\\uparrow$",
     "↓": "$\\downarrow$",
     "–": "--",
+    "†": "\\textdagger{}",
+    "‡": "\\textdaggerdbl{}",
+    "·": "$\\cdot$",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
     "<": "$<$",
@@ -435,39 +594,41 @@ _TEX = {
 }
 
 
+def _styled(text: str, command: str) -> str:
+    return f"\\{command}{{{_tex(text)}}}" if command else _tex(text)
+
+
 def _tex(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in text)
 
 
-def failure_lines(run: Run) -> list[str]:
+def failure_lines(records: pd.DataFrame) -> list[str]:
     """Return one line per item and reason of what could not be measured, worst known first."""
-    failed = failures(run.records)
+    failed = failures(records)
     lines = []
     for (dataset, item, error), rows in failed.groupby(["dataset", "item", "error"], sort=False):
         scales = ",".join(f"x{scale:g}" for scale in sorted(rows["scale"].unique()))
         metrics = sorted(rows["metric"].unique())
-        whole = len(metrics) == run.records["metric"].nunique()
+        whole = len(metrics) == records["metric"].nunique()
         what = "" if whole else f" {','.join(metrics)}"
         models = rows["upsampler"].unique()
-        every = len(models) == run.records["upsampler"].nunique()
+        every = len(models) == records["upsampler"].nunique()
         who = "" if every else f" {','.join(models)}"
         lines.append(f"{dataset}: {item} {scales}{who}{what}: {error}")
     return lines
 
 
-def render(run: Run, style: str, decimals: int | None = None) -> str:
-    """Render a run's tables as a file's text.
+def render(tables: Sequence[Table], style: str) -> str:
+    """Render tables as a file's text.
 
     Args:
-        run: The run.
+        tables: From `build_tables`.
         style: "markdown", "csv" or "latex".
-        decimals: As in `build_tables`.
     """
     renderers = {"markdown": render_markdown, "csv": render_csv, "latex": render_latex}
-    return renderers[style](build_tables(run, decimals))
+    return renderers[style](tables)
 
 
-def print_tables(run: Run, console: Console, decimals: int | None = None) -> None:
-    """Print a run's tables on a terminal."""
-    tables = build_tables(run, decimals)
+def print_tables(tables: Sequence[Table], console: Console) -> None:
+    """Print tables on a terminal."""
     console.print(render_terminal(tables, console.width), soft_wrap=True, highlight=False)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
+from liif_bench.protocol import NetworkRules, Precision
 
 
 class Window(NamedTuple):
@@ -90,9 +91,14 @@ class Options:
     """
 
     device: str = "cpu"
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Precision = "float32"
     local_ensemble: bool = True
     cell_rule: Literal["exact", "clip"] = "exact"
+
+    @classmethod
+    def under(cls, rules: NetworkRules, device: str) -> Options:
+        """Return what a protocol fixes, on a device."""
+        return cls(device, rules.precision, rules.local_ensemble, rules.cell_rule)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -23,12 +23,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 from liif_bench.errors import LiifBenchError, WeightsMismatchError, WeightsUnavailableError
 from liif_bench.hashing import file_sha256
-from liif_bench.paths import user_path
+from liif_bench.paths import cache_root
 from liif_bench.weights.index_settings import IndexSettings, index_settings, redact
 from liif_bench.weights.registry import Distribution, WeightsFile, lookup, registry
 
@@ -49,9 +48,7 @@ _CHUNK = 1 << 18
 
 def cache_dir() -> Path:
     """The folder of fetched weights: below `LIIF_BENCH_CACHE`, or else the user's cache folder."""
-    root = os.environ.get("LIIF_BENCH_CACHE")
-    root = root or platformdirs.user_cache_dir("liif-bench", appauthor=False)
-    return user_path(root).absolute() / "weights"
+    return cache_root() / "weights"
 
 
 def cached_path(weights_id: str) -> Path:

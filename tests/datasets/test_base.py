@@ -3,10 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from liif_bench.datasets import load_dataset
-from liif_bench.datasets.base import Dataset, Item
+from liif_bench.datasets.base import Dataset, Item, check_pairs, misfits
+from liif_bench.degrade import fit_pair
 from liif_bench.errors import LiifBenchError
 from liif_bench.hashing import file_sha256
 
@@ -131,6 +134,85 @@ def test_a_file_that_is_no_image_has_a_fingerprint(photo_folder):
     before = dataset.fingerprint()
     (root / "fake.png").write_text("another")
     assert dataset.fingerprint() != before
+
+
+# Pairs
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A function that makes an item of HR and LR, given as (H, W), at a scale."""
+
+    def make(high, low, scale, name="a"):
+        paths = tmp_path / f"{name}.png", tmp_path / f"{name}x{scale}.png"
+        for path, (height, width) in zip(paths, (high, low), strict=True):
+            Image.new("RGB", (width, height)).save(path)
+        return Item(name, paths[0], {scale: paths[1]})
+
+    return make
+
+
+def test_a_pair_that_does_not_fit_is_named_with_both_sizes(pair):
+    fits, wrong = pair((20, 30), (10, 15), 2.0), pair((20, 30), (10, 14), 2.0, "b")
+    with pytest.raises(LiifBenchError) as error:
+        check_pairs((fits, wrong), (2.0,))
+    text = str(error.value)
+    assert "\n" not in text
+    assert f"'{wrong.hr_path}' (30x20)" in text
+    assert f"'{wrong.lr_paths[2.0]}' (14x10)" in text
+    assert "x2" in text
+    assert fits.hr_path.name not in text
+
+
+def test_only_the_scales_that_are_asked_for_are_checked(pair):
+    item = pair((20, 30), (10, 14), 2.0)
+    check_pairs((item,), (3.0, 4.0))
+    check_pairs((item,), ())
+
+
+def test_every_misfit_is_told(pair):
+    items = [pair((20, 30), (9, 9), 2.0, name) for name in "abc"]
+    assert len(list(misfits(items, (2.0,)))) == 3
+
+
+def test_a_scale_s_own_hr_is_the_one_that_must_fit(pair, tmp_path):
+    item = pair((40, 60), (6, 10), 3.0)
+    Image.new("RGB", (30, 18)).save(tmp_path / "own.png")
+    with pytest.raises(LiifBenchError):
+        check_pairs((item,), (3.0,))
+    check_pairs((replace(item, hr_paths={3.0: tmp_path / "own.png"}),), (3.0,))
+
+
+def test_the_crop_is_what_must_fit(pair):
+    item = pair((20, 30), (5, 5), 2.0)
+    with pytest.raises(LiifBenchError):
+        check_pairs((item,), (2.0,))
+    check_pairs((replace(item, crop=(0, 0, 10, 10)),), (2.0,))
+
+
+@pytest.mark.parametrize("broken", ["hr", "lr"])
+def test_a_header_that_cannot_be_read_is_left_to_the_run(broken, pair):
+    item = pair((20, 30), (9, 9), 2.0)
+    (item.hr_path if broken == "hr" else item.lr_paths[2.0]).write_text("no image")
+    check_pairs((item,), (2.0,))
+
+
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.sampled_from([1.0, 1.5, 2.0, 3.0, 3.7, 4.0, 8.0]),
+)
+def test_a_pair_fits_when_a_case_can_be_made_of_it(tmp_path_factory, high, low, scale):
+    folder = tmp_path_factory.mktemp("pair")
+    for name, size in (("h.png", high), ("l.png", low)):
+        Image.new("RGB", size[::-1]).save(folder / name)
+    item = Item("a", folder / "h.png", {scale: folder / "l.png"})
+    try:
+        fit_pair(np.zeros((*low, 3), np.uint8), np.zeros((*high, 3), np.uint8), scale)
+    except LiifBenchError:
+        assert len(list(misfits((item,), (scale,)))) == 1
+    else:
+        check_pairs((item,), (scale,))
 
 
 # Hashes of files

@@ -84,9 +84,34 @@ def test_a_path_with_colons_and_spaces(tmp_path):
     assert names(tmp_path / "my photos: 2024") == ["a b.png"]
 
 
-def refusal(spec):
+def test_a_relative_path_is_looked_for_here_and_then_below_the_data_root(tmp_path, monkeypatch):
+    here, root = tmp_path / "here", tmp_path / "root"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    below = touch(root / "photos/below.png")
+    (item,) = load_dataset("folder:photos", root).items
+    assert item.hr_path == below
+    touch(here / "photos/mine.png")
+    (item,) = load_dataset("folder:photos", root).items
+    assert item.hr_path.resolve() == here / "photos/mine.png"
+
+
+def test_a_relative_path_that_is_in_neither_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = refusal("folder:photos", tmp_path / "root")
+    assert (
+        f"'photos' does not exist, neither here nor below the data root '{tmp_path}/root'" in text
+    )
+
+
+def test_a_folder_that_cannot_be_opened(tmp_path):
+    text = refusal(f"folder:{tmp_path}/{'a' * 300}")
+    assert "cannot be opened" in text
+
+
+def refusal(spec, data_root=None):
     with pytest.raises(LiifBenchError) as error:
-        load_dataset(spec)
+        load_dataset(spec, data_root)
     assert "\n" not in str(error.value)
     return str(error.value)
 

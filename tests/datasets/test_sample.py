@@ -86,7 +86,7 @@ def test_a_changed_file_is_refused_with_both_hashes(tmp_path, monkeypatch):
     changed = tmp_path / "data/chelsea.png"
     changed.write_bytes(chelsea.hr_path.read_bytes() + b"\0")
     monkeypatch.setattr(sample, "skimage_data_folder", lambda: changed.parent)
-    (item,) = (item for item in sample.sample() if item.name == "chelsea")
+    (item,) = (item for item in sample.sample(tmp_path) if item.name == "chelsea")
     with pytest.raises(LiifBenchError) as error:
         item.read_hr(2.0)
     text = str(error.value)

@@ -158,7 +158,7 @@ def opinions(lite0, cat):
 
 
 def case_of(hr, labels=()):
-    return Case(PROTOCOL, 4.0, hr, hr, labels)
+    return Case(PROTOCOL, 4.0, hr, hr, "given", labels)
 
 
 @pytest.mark.weights

@@ -1,4 +1,6 @@
+import itertools
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,11 +12,19 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from liif_bench.errors import LiifBenchError
 from liif_bench.metrics.base import Case, Output
 from liif_bench.metrics.distortion import Psnr, Ssim, psnr, scored_region, ssim
-from liif_bench.protocol import load_protocol
+from liif_bench.protocol import Colour, SsimWindow, load_protocol
 
 LUMA = load_protocol("liif-benchmark")
 RGB = load_protocol("liif-div2k")
-WHOLE = RGB.model_copy(update={"shave_scale": 0.0, "shave_extra": 0})
+WHOLE = RGB.changed(
+    {f"{m}.{s}": 0 for m in ("psnr", "ssim") for s in ("shave_scale", "shave_extra")}
+)
+METRICS = [pytest.param(metric, id=metric.name) for metric in (Psnr(), Ssim())]
+
+
+def of_both(protocol, change):
+    """The protocol with other fields of a region, PSNR's and SSIM's alike."""
+    return protocol.changed({f"{m}.{f}": v for f, v in change.items() for m in ("psnr", "ssim")})
 
 
 @pytest.fixture
@@ -27,7 +37,7 @@ def pair():
 
 
 def case_of(protocol, scale, hr):
-    return Case(protocol, scale, hr[:, :1, :1], hr)
+    return Case(protocol, scale, hr[:, :1, :1], hr, "given")
 
 
 def score(metric, protocol, scale, sr, hr):
@@ -74,8 +84,7 @@ def test_y_is_that_of_the_difference_as_the_authors_compute_it(scale, shave, pai
     weights = np.array([65.738, 129.057, 25.064]) / 256
     difference = np.einsum("c,chw->hw", weights, sr - hr)[shave:-shave, shave:-shave]
     expected = -10 * math.log10(np.mean(difference**2))
-    # luma is taken in float32: 6e-8 beside differences of some 0.05
-    assert score(Psnr(), LUMA, scale, *pair) == pytest.approx(expected, abs=1e-4)
+    assert score(Psnr(), LUMA, scale, *pair) == pytest.approx(expected, rel=PSNR_PRECISION)
 
 
 @pytest.mark.parametrize(("scale", "shave"), [(1.0, 7), (3.7, 10), (11.3, 18)])
@@ -85,12 +94,12 @@ def test_rgb_pools_the_channels(scale, shave, pair):
     assert score(Psnr(), RGB, scale, *pair) == pytest.approx(expected, rel=PSNR_PRECISION)
 
 
-@pytest.mark.parametrize("metric", [Psnr(), Ssim()], ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("protocol", [LUMA, RGB], ids=["y", "rgb"])
 def test_the_border_is_left_out_and_nothing_else(protocol, metric, pair):
     sr, hr = pair
     scale = 2.5
-    shave = protocol.shave(scale)
+    shave = protocol.psnr.shave(scale)
     before = score(metric, protocol, scale, sr, hr)
     height, width = hr.shape[1:]
     for row, column in [
@@ -113,7 +122,7 @@ def test_the_border_is_left_out_and_nothing_else(protocol, metric, pair):
         assert score(metric, protocol, scale, inside, hr) < before
 
 
-@pytest.mark.parametrize("metric", [Psnr(), Ssim()], ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", METRICS)
 def test_measuring_changes_neither_image(metric, pair):
     copies = [image.clone() for image in pair]
     score(metric, LUMA, 2.0, *pair)
@@ -121,8 +130,7 @@ def test_measuring_changes_neither_image(metric, pair):
 
 
 def test_no_shave_scores_the_whole_image(pair):
-    case = case_of(WHOLE, 4.0, pair[1])
-    assert torch.equal(scored_region(pair[0], case), pair[0])
+    assert torch.equal(scored_region(pair[0], WHOLE.psnr, 4.0), pair[0].double())
     assert score(Psnr(), WHOLE, 4.0, *pair) == psnr(*pair)
 
 
@@ -131,9 +139,9 @@ def test_the_region_of_hr_is_made_once_for_all_outputs_and_metrics(pair, monkeyp
     case = case_of(LUMA, 2.0, hr)
     seen = []
 
-    def counted(image, case):
+    def counted(image, rules, scale):
         seen.append(image)
-        return scored_region(image, case)
+        return scored_region(image, rules, scale)
 
     monkeypatch.setattr("liif_bench.metrics.distortion.scored_region", counted)
     for output in (Output(sr), Output(hr.flip(1))):
@@ -176,7 +184,18 @@ def wang(sr, hr, filtered):
     return np.mean([wang_map(x, y, filtered).mean() for x, y in channels])
 
 
-@pytest.mark.parametrize(("window", "filtered"), [("valid", valid), ("full", reflected)])
+def blackened(image):
+    return scipy.signal.convolve2d(image, gauss_window(), mode="same", boundary="fill")
+
+
+FILTERED = {"valid": valid, "full": reflected, "zero": blackened}
+
+
+def test_every_window_is_tested():
+    assert set(FILTERED) == set(get_args(SsimWindow))
+
+
+@pytest.mark.parametrize(("window", "filtered"), FILTERED.items())
 @pytest.mark.parametrize("channels", [1, 3])
 def test_ssim_is_the_papers_formula(channels, window, filtered, pair):
     sr, hr = (image[:channels] for image in pair)
@@ -199,11 +218,30 @@ def test_full_ssim_is_torchmetrics_default(pair):
     assert ssim(*pair, window="full") == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_two_windows_are_two_numbers(pair):
-    assert abs(ssim(*pair, window="valid") - ssim(*pair, window="full")) > 1e-4
+def test_zero_padded_ssim_is_that_of_windows_cut_by_hand(pair):
+    """Every window weighs 121 pixels, those beyond the border black; no convolution anywhere."""
+    sr, hr = (image[1, :17, :23].double().numpy() for image in pair)
+    weights = gauss_window()
+    padded = [np.pad(image, 5) for image in (sr, hr)]
+    values = []
+    for row, column in np.ndindex(sr.shape):
+        x, y = (image[row : row + 11, column : column + 11] for image in padded)
+        mean_x, mean_y = (weights * x).sum(), (weights * y).sum()
+        spread_x = (weights * (x - mean_x) ** 2).sum()
+        spread_y = (weights * (y - mean_y) ** 2).sum()
+        together = (weights * (x - mean_x) * (y - mean_y)).sum()
+        luminance = (2 * mean_x * mean_y + 1e-4) / (mean_x**2 + mean_y**2 + 1e-4)
+        values.append(luminance * (2 * together + 9e-4) / (spread_x + spread_y + 9e-4))
+    images = (image[1:2, :17, :23] for image in pair)
+    assert ssim(*images, window="zero") == pytest.approx(np.mean(values), abs=1e-9)
 
 
-@pytest.mark.parametrize("window", ["valid", "full"])
+def test_the_three_windows_are_three_numbers(pair):
+    values = [ssim(*pair, window=window) for window in FILTERED]
+    assert min(abs(a - b) for a, b in itertools.combinations(values, 2)) > 1e-4
+
+
+@pytest.mark.parametrize("window", FILTERED)
 def test_ssim_properties(window, pair):
     sr, hr = pair
     assert ssim(hr, hr.clone(), window) == pytest.approx(1, abs=1e-12)
@@ -222,7 +260,7 @@ def test_constant_images_compare_by_luminance_alone(one, other, window):
 
 @pytest.mark.parametrize("scale", [2.0, 3.7])
 def test_ssim_of_the_protocols_region(scale, pair):
-    shave = LUMA.shave(scale)
+    shave = LUMA.ssim.shave(scale)
     weights = torch.tensor([65.738, 129.057, 25.064], dtype=torch.float64) / 256
     sr, hr = (
         (torch.einsum("c,chw->hw", weights, image.double()) + 16 / 255)[
@@ -230,15 +268,16 @@ def test_ssim_of_the_protocols_region(scale, pair):
         ]
         for image in pair
     )
-    assert score(Ssim(), LUMA, scale, *pair) == pytest.approx(wang(sr, hr, valid), abs=1e-6)
-    full = LUMA.model_copy(update={"ssim_window": "full"})
-    assert score(Ssim(), full, scale, *pair) == pytest.approx(wang(sr, hr, reflected), abs=1e-6)
+    for window, filtered in FILTERED.items():
+        protocol = LUMA.changed({"ssim.window": window})
+        expected = wang(sr, hr, filtered)
+        assert score(Ssim(), protocol, scale, *pair) == pytest.approx(expected, abs=1e-9)
 
 
 # Too small
 
 
-@pytest.mark.parametrize("metric", [Psnr(), Ssim()], ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(("height", "width"), [(20, 60), (60, 20), (19, 19), (1, 1)])
 def test_too_small_for_the_shave(height, width, metric):
     image = torch.rand(3, height, width)
@@ -255,7 +294,7 @@ def test_one_pixel_is_enough_for_psnr():
     assert score(Psnr(), RGB, 4.0, sr, hr) == pytest.approx(-20 * math.log10(0.5), abs=1e-5)
 
 
-@pytest.mark.parametrize("window", ["valid", "full"])
+@pytest.mark.parametrize("window", FILTERED)
 @pytest.mark.parametrize(("height", "width"), [(10, 40), (40, 10), (1, 1)])
 def test_too_small_for_the_window(height, width, window):
     image = torch.rand(3, height, width)
@@ -263,11 +302,11 @@ def test_too_small_for_the_window(height, width, window):
         ssim(image, image, window)
 
 
-@pytest.mark.parametrize("window", ["valid", "full"])
+@pytest.mark.parametrize("window", FILTERED)
 def test_the_window_itself_is_large_enough(window):
     hr = torch.rand(3, 11, 11, generator=torch.Generator().manual_seed(0))
-    filtered = valid if window == "valid" else reflected
-    assert ssim(1 - hr, hr, window) == pytest.approx(wang(1 - hr, hr, filtered), abs=1e-10)
+    expected = wang(1 - hr, hr, FILTERED[window])
+    assert ssim(1 - hr, hr, window) == pytest.approx(expected, abs=1e-10)
 
 
 def test_a_shave_that_leaves_less_than_the_window():
@@ -275,6 +314,90 @@ def test_a_shave_that_leaves_less_than_the_window():
     assert score(Psnr(), RGB, 4.0, image, image) == math.inf
     with pytest.raises(LiifBenchError, match="10x10 pixels are too small for SSIM"):
         score(Ssim(), RGB, 4.0, image, image)
+
+
+# Regions and channels
+
+# Weights and offset of each luma, on the scale of 0 to 255 that its definition uses.
+LUMA_WEIGHTS = {
+    "y": (16, (65.481, 128.553, 24.966)),
+    "y-liif": (16, tuple(255 / 256 * weight for weight in (65.738, 129.057, 25.064))),
+    "y-full": (0, (255 * 0.299, 255 * 0.587, 255 * 0.114)),
+}
+
+
+def seen(image, colour, shave):
+    """What a metric sees, in numpy and float64."""
+    array = image.double().numpy()[:, shave:-shave, shave:-shave]
+    if colour in ("rgb", "blue"):
+        return array[2:] if colour == "blue" else array
+    offset, weights = LUMA_WEIGHTS["y" if colour == "y-uint8" else colour]
+    luma = offset + np.tensordot(weights, array, 1)
+    return (np.floor(luma + 0.5) if colour == "y-uint8" else luma)[None] / 255
+
+
+@pytest.mark.parametrize("colour", get_args(Colour))
+@pytest.mark.parametrize("scale", [2.0, 3.7])
+def test_every_colour_is_its_formula(scale, colour, pair):
+    sr, hr = (seen(image, colour, math.ceil(scale)) for image in pair)
+    protocol = of_both(LUMA, {"colour": colour})
+    expected = -10 * math.log10(np.mean((sr - hr) ** 2))
+    assert score(Psnr(), protocol, scale, *pair) == pytest.approx(expected, rel=PSNR_PRECISION)
+    expected = wang(torch.from_numpy(sr), torch.from_numpy(hr), valid)
+    assert score(Ssim(), protocol, scale, *pair) == pytest.approx(expected, abs=1e-9)
+
+
+def test_every_colour_is_another_number(pair):
+    for metric in (Psnr(), Ssim()):
+        values = [
+            score(metric, of_both(LUMA, {"colour": colour}), 2.0, *pair)
+            for colour in get_args(Colour)
+        ]
+        assert len(set(values)) == len(values)
+
+
+def test_full_range_luma_is_the_darker_in_decibels(pair):
+    """Its differences are larger by 255 / 219, which is 1.32 dB."""
+    narrow, full = (
+        score(Psnr(), of_both(LUMA, {"colour": colour}), 2.0, *pair) for colour in ("y", "y-full")
+    )
+    assert narrow - full == pytest.approx(20 * math.log10(255 / 219), abs=1e-3)
+
+
+# Regions that a case may have to hold at once: each value differs in one field from the first.
+REGIONS = [
+    {"colour": "rgb", "shave_scale": 1, "shave_extra": 0},
+    {"colour": "y", "shave_scale": 1, "shave_extra": 0},
+    {"colour": "y-uint8", "shave_scale": 1, "shave_extra": 0},
+    {"colour": "rgb", "shave_scale": 2, "shave_extra": 0},
+    {"colour": "rgb", "shave_scale": 1, "shave_extra": 3},
+    {"colour": "rgb", "shave_scale": 0, "shave_extra": 0},
+]
+
+
+@pytest.mark.parametrize("order", [(Psnr(), Ssim()), (Ssim(), Psnr())], ids=["psnr", "ssim"])
+@pytest.mark.parametrize(("first", "second"), [*itertools.permutations(range(len(REGIONS)), 2)])
+def test_metrics_of_other_regions_do_not_mix_in_one_case(first, second, order, pair):
+    sr, hr = pair
+    fields = {f"psnr.{name}": value for name, value in REGIONS[first].items()}
+    fields |= {f"ssim.{name}": value for name, value in REGIONS[second].items()}
+    protocol = LUMA.changed(fields)
+    case, output = case_of(protocol, 2.0, hr), Output(sr)
+    together = {metric.name: metric.score(case, output) for metric in order}
+    alone = {metric.name: score(metric, protocol, 2.0, sr, hr) for metric in order}
+    assert together == alone
+    assert together["psnr"] == score(Psnr(), of_both(LUMA, REGIONS[first]), 2.0, sr, hr)
+    assert together["ssim"] == score(Ssim(), of_both(LUMA, REGIONS[second]), 2.0, sr, hr)
+
+
+def test_outputs_of_one_case_do_not_mix(pair):
+    sr, hr = pair
+    case = case_of(load_protocol("clit-ssim"), 2.0, hr)
+    outputs = [Output(sr), Output(hr.flip(1))]
+    for metric in (Psnr(), Ssim(), Psnr()):
+        for output in outputs:
+            expected = score(metric, case.protocol, 2.0, output.sr, hr)
+            assert metric.score(case, output) == expected
 
 
 # Variants
@@ -286,25 +409,50 @@ def test_a_shave_that_leaves_less_than_the_window():
         ({}, "RGB, shave s+6"),
         ({"shave_extra": 0}, "RGB, shave s"),
         ({"shave_scale": 0.0}, "RGB, shave 6"),
-        ({"shave_scale": 0.0, "shave_extra": 0}, "RGB, shave 0"),
+        ({"shave_scale": 0.0, "shave_extra": 0}, "RGB, whole image"),
         ({"shave_scale": 2.0}, "RGB, shave 2s+6"),
         ({"shave_scale": 0.5, "shave_extra": 0}, "RGB, shave 0.5s"),
         ({"shave_scale": 11.0, "shave_extra": 0}, "RGB, shave 11s"),
         ({"shave_scale": 2.1}, "RGB, shave 2.1s+6"),
         ({"colour": "y", "shave_extra": 0}, "Y, shave s"),
-        ({"rounding": "uint8"}, "RGB, shave s+6, uint8"),
+        ({"colour": "y-uint8"}, "Y in 8 bits, shave s+6"),
+        ({"colour": "y-liif"}, "Y (LIIF), shave s+6"),
+        ({"colour": "y-full"}, "full-range Y, shave s+6"),
     ],
 )
 def test_variants(change, expected):
-    protocol = RGB.model_copy(update=change)
+    protocol = of_both(RGB, change)
     assert Psnr().variant(protocol) == expected
     assert Ssim().variant(protocol) == f"{expected}, 11x11 valid"
-    full = protocol.model_copy(update={"ssim_window": "full"})
-    assert Ssim().variant(full) == f"{expected}, 11x11 full"
-    assert Psnr().variant(full) == expected
+    rounded = protocol.changed({"rounding": "uint8"})
+    assert Psnr().variant(rounded) == f"{expected}, uint8"
+    assert Ssim().variant(rounded) == f"{expected}, uint8, 11x11 valid"
+    for window in FILTERED:
+        other = protocol.changed({"ssim.window": window})
+        assert Ssim().variant(other) == f"{expected}, 11x11 {window}"
+        assert Psnr().variant(other) == expected
 
 
-@pytest.mark.parametrize("metric", [Psnr(), Ssim()], ids=lambda metric: metric.name)
+def test_each_metric_names_its_own_region():
+    protocol = load_protocol("clit-ssim")
+    assert Psnr().variant(protocol) == "RGB, shave s+6"
+    assert Ssim().variant(protocol) == "RGB, whole image, 11x11 zero"
+
+
+def test_no_two_choices_share_a_variant():
+    choices = [
+        {"colour": colour, "shave_scale": factor, "shave_extra": extra}
+        for colour in get_args(Colour)
+        for factor in (0, 0.5, 1, 2)
+        for extra in (0, 6)
+    ]
+    protocols = [of_both(RGB, choice) for choice in choices]
+    protocols += [protocol.changed({"rounding": "uint8"}) for protocol in protocols]
+    for metric in (Psnr(), Ssim()):
+        assert len({metric.variant(protocol) for protocol in protocols}) == len(protocols)
+
+
+@pytest.mark.parametrize("metric", METRICS)
 def test_no_weights_and_higher_is_better(metric):
     assert metric.higher_is_better
     assert metric.needs(RGB) == ()

@@ -12,7 +12,7 @@ from liif_bench.protocol import load_protocol
 from liif_bench.weights.readers import lpips_heads, lpips_trunk
 
 ALEX = load_protocol("liif-div2k")
-VGG = ALEX.model_copy(update={"lpips_net": "vgg"})
+VGG = ALEX.changed({"lpips.net": "vgg"})
 
 # The trunks without their classifiers, and the activations that LPIPS reads.
 TRUNKS = {
@@ -46,7 +46,7 @@ def test_the_authors_examples(name, expected, reference_data, weights):
     reference = to_tensor(read_rgb(folder / "ex_ref.png"))
     image = to_tensor(read_rgb(folder / f"{name}.png"))
     assert lpips_distance(image, reference) == pytest.approx(expected, abs=1e-4)
-    case = Case(ALEX, 2.0, reference, reference)
+    case = Case(ALEX, 2.0, reference, reference, "given")
     assert Lpips().score(case, Output(image)) == pytest.approx(expected, abs=1e-4)
 
 
@@ -115,12 +115,13 @@ def test_a_batch_gives_what_each_image_gives(net, pair):
 
 
 @pytest.mark.weights
-def test_the_whole_image_counts_whatever_the_shave(weights, pair):
+def test_the_whole_image_counts_whatever_the_other_metrics_leave_out(weights, pair):
     weights("lpips-alex")
     sr, hr = pair
     corner = hr.clone()
     corner[:, :6, :6] = 1 - corner[:, :6, :6]
-    case = Case(ALEX, 4.0, hr, hr)
+    assert ALEX.psnr.shave(4.0) == ALEX.ssim.shave(4.0) == 10
+    case = Case(ALEX, 4.0, hr, hr, "given")
     assert Lpips().score(case, Output(corner)) > 1e-4
     assert Lpips().score(case, Output(sr)) == lpips_distance(sr, hr)
 
@@ -130,9 +131,50 @@ def test_the_protocol_chooses_the_trunk(weights, pair):
     weights("lpips-alex")
     weights("lpips-vgg")
     sr, hr = pair
-    scores = [Lpips().score(Case(p, 2.0, hr, hr), Output(sr)) for p in (ALEX, VGG)]
+    scores = [Lpips().score(Case(p, 2.0, hr, hr, "given"), Output(sr)) for p in (ALEX, VGG)]
     assert scores == [lpips_distance(sr, hr, "alex"), lpips_distance(sr, hr, "vgg")]
     assert abs(scores[0] - scores[1]) > 0.01
+
+
+@pytest.mark.weights
+def test_the_protocol_chooses_the_range(net, pair):
+    sr, hr = pair
+    model = load_lpips(net)
+    protocol = ALEX.changed({"lpips.net": net})
+    wrong = protocol.changed({"lpips.range": "0..1"})
+    with torch.inference_mode():
+        expected = [float(model(sr[None] * k - b, hr[None] * k - b)) for k, b in ((2, 1), (1, 0))]
+    scores = [Lpips().score(Case(p, 2.0, hr, hr, "given"), Output(sr)) for p in (protocol, wrong)]
+    assert scores == pytest.approx(expected, abs=1e-7)
+    assert abs(expected[0] - expected[1]) > 1e-4
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    ("factor", "extra", "scale", "shave"), [(1, 0, 2.5, 3), (0, 4, 8.0, 4), (1, 6, 2.0, 8)]
+)
+def test_a_border_is_left_out_where_the_protocol_says_so(
+    factor, extra, scale, shave, pair, weights
+):
+    weights("lpips-alex")
+    sr, hr = pair
+    protocol = ALEX.changed({"lpips.shave_scale": factor, "lpips.shave_extra": extra})
+    case = Case(protocol, scale, hr, hr, "given")
+    got = Lpips().score(case, Output(sr))
+    inner = (slice(None), slice(shave, -shave), slice(shave, -shave))
+    assert got == lpips_distance(sr[inner], hr[inner])
+    framed = hr.clone()
+    framed[inner] = sr[inner]
+    assert Lpips().score(case, Output(framed)) == got
+
+
+def test_too_small_for_the_border():
+    """Before any weights are asked for."""
+    protocol = ALEX.changed({"lpips.shave_scale": 1})
+    for side, words in ((38, "30x30 pixels are too small for LPIPS"), (8, "shave of 4 on every")):
+        image = torch.rand(3, side, side)
+        with pytest.raises(LiifBenchError, match=words):
+            Lpips().score(Case(protocol, 4.0, image, image, "given"), Output(image))
 
 
 @pytest.mark.weights
@@ -163,9 +205,27 @@ def test_the_smallest_size_has_a_value(height, width, weights):
     assert 0 < lpips_distance(sr, hr) < 2
 
 
-def test_variant_and_needs():
-    assert Lpips().variant(ALEX) == "alex v0.1, whole image"
-    assert Lpips().variant(VGG) == "vgg v0.1, whole image"
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, "alex v0.1, whole image"),
+        ({"lpips.net": "vgg"}, "vgg v0.1, whole image"),
+        ({"lpips.shave_scale": 1}, "alex v0.1, shave s"),
+        ({"lpips.shave_extra": 3}, "alex v0.1, shave 3"),
+        ({"lpips.range": "0..1"}, "alex v0.1, whole image, input 0..1"),
+        ({"rounding": "uint8"}, "alex v0.1, whole image, uint8"),
+        ({"psnr.colour": "y", "ssim.shave_extra": 0}, "alex v0.1, whole image"),
+        (
+            {"lpips.range": "0..1", "lpips.shave_scale": 0.5, "rounding": "uint8"},
+            "alex v0.1, shave 0.5s, input 0..1, uint8",
+        ),
+    ],
+)
+def test_variants(change, expected):
+    assert Lpips().variant(ALEX.changed(change)) == expected
+
+
+def test_needs_and_direction():
     assert Lpips().needs(ALEX) == ("lpips-alex",)
     assert Lpips().needs(VGG) == ("lpips-vgg",)
     assert not Lpips().higher_is_better

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from liif_bench.cli import data, protocol, published, weights
+from liif_bench.cli.options import AcrossProtocols, DataRoot, Device
+from liif_bench.cli.output import plain, put_text
 from liif_bench.errors import LiifBenchError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from liif_bench.records import Run
+    from liif_bench.reports.tables import Table
 
 app = typer.Typer(
     help=(
@@ -28,10 +32,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-weights_app = typer.Typer(
-    help="Pre-trained weights: what is registered, fetched and intact.", no_args_is_help=True
-)
-app.add_typer(weights_app, name="weights")
 
 
 class PrecisionChoice(str, Enum):
@@ -79,9 +79,6 @@ def _root(
     del version
 
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-
-
 @app.command()
 def run(
     suite: Annotated[str, typer.Argument(help="Name of a suite, or path of a .toml file.")] = (
@@ -96,10 +93,11 @@ def run(
     metrics: Annotated[
         str | None, typer.Option(help="Such as psnr,lpips; see 'list metrics'.")
     ] = None,
-    data: Annotated[
+    datasets: Annotated[
         list[str] | None,
-        typer.Option(help="Data set, such as folder:photos; may be repeated."),
+        typer.Option("--data", help="Data set, such as set5 or folder:photos; may be repeated."),
     ] = None,
+    data_root: DataRoot = None,
     limit: Annotated[
         int | None, typer.Option(help="Use only the first N images of each data set.")
     ] = None,
@@ -107,8 +105,11 @@ def run(
     precision: Annotated[
         PrecisionChoice | None, typer.Option(help="Instead of the protocol's.")
     ] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="Instead of the suite's; see 'list protocols'.")
+    scoring: Annotated[
+        str | None,
+        typer.Option(
+            "--protocol", help="Preset or .toml file instead of the suite's; see 'list protocols'."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -122,8 +123,9 @@ def run(
 ) -> None:
     """Measure models on images and print the table.
 
-    Without arguments: LIIF-EDSR against interpolation on the sample photographs at x2 to x30.
-    A run that was killed goes on when the same command is given its folder with --out.
+    Without arguments: LIIF-EDSR against interpolation on the sample
+    photographs at x2 to x30. A run that was killed goes on when the same
+    command is given its folder with --out.
     """
     from rich.console import Console
 
@@ -134,17 +136,19 @@ def run(
         scales=None if scales is None else parse_scales(scales),
         models=None if models is None else split_names(models, "model"),
         metrics=None if metrics is None else split_names(metrics, "metric"),
-        data=data or None,
+        data=datasets or None,
+        data_root=data_root,
         limit=limit,
         device=device,
         precision=None if precision is None else precision.value,
-        protocol=protocol,
+        protocol=scoring,
         seed=seed,
     )
     console = Console(stderr=True, quiet=quiet)
     with console.status("starting torch"):
         from liif_bench.harness import fresh_folder, run_plan
         from liif_bench.progress import Bars
+        from liif_bench.reports.tables import build_tables
     folder = out or fresh_folder(plan.suite)
     try:
         finished = run_plan(
@@ -157,33 +161,34 @@ def run(
     except KeyboardInterrupt:
         print(f"interrupted: to go on, give the same command with --out {folder}", file=sys.stderr)
         raise typer.Exit(130) from None
-    written = _write_tables(finished)
+    tables = build_tables(finished.records)
+    written = _write_tables(finished, tables)
     if not quiet:
-        _show(finished, written, console)
+        _show(finished, tables, written, console)
     if finished.records["value"].notna().sum() == 0:
         raise LiifBenchError(f"nothing could be measured: '{finished.path}' holds the reasons")
 
 
-def _write_tables(run: Run) -> list[Path]:
+def _write_tables(run: Run, tables: Sequence[Table]) -> list[Path]:
     from liif_bench.records import RECORDS, write_whole
     from liif_bench.reports.tables import render
 
     written = [run.path / RECORDS]
     for name, style in (("table.md", "markdown"), ("table.csv", "csv")):
-        write_whole(run.path / name, render(run, style).encode())
+        write_whole(run.path / name, render(tables, style).encode())
         written.append(run.path / name)
     return written
 
 
-def _show(run: Run, written: Sequence[Path], console: Console) -> None:
+def _show(run: Run, tables: Sequence[Table], written: Sequence[Path], console: Console) -> None:
     from rich.console import Console
 
     from liif_bench.reports.tables import failure_lines, print_tables
 
     out = Console()
-    print_tables(run, out)
-    for line in failure_lines(run):
-        console.print(f"[yellow]no value:[/] {_plain(line)}", soft_wrap=True, highlight=False)
+    print_tables(tables, out)
+    for line in failure_lines(run.records):
+        console.print(f"[yellow]no value:[/] {plain(line)}", soft_wrap=True, highlight=False)
     seconds = run.manifest["wall_seconds"]
     minutes = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
     memory = run.manifest.get("peak_rss_bytes", 0) / 2**30
@@ -192,48 +197,53 @@ def _show(run: Run, written: Sequence[Path], console: Console) -> None:
         highlight=False,
     )
     for path in written:
-        out.print(f"  {_plain(str(path))}", soft_wrap=True, highlight=False)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        out.print(f"  {plain(str(path))}", soft_wrap=True, highlight=False)
 
 
 @app.command()
 def table(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of one or more runs.", show_default=False)
+    ],
     style: Annotated[
         TableFormat, typer.Option("--format", help="Where the table will be read.")
     ] = TableFormat.terminal,
     precision: Annotated[
         int | None, typer.Option(min=0, max=10, help="Decimals; each metric's own by default.")
     ] = None,
+    references: Annotated[
+        bool, typer.Option("--references", help="Show published rows beside the measured ones.")
+    ] = False,
+    across_protocols: AcrossProtocols = False,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write instead of the screen.")
     ] = None,
 ) -> None:
-    """Print a run's table again, for the terminal, Markdown, CSV or LaTeX."""
+    """Print the table of a run again, or of several runs side by side."""
     from rich.console import Console
 
-    from liif_bench.records import load_run, write_whole
-    from liif_bench.reports.tables import print_tables, render
+    from liif_bench.analysis.combine import combine
+    from liif_bench.records import load_run
+    from liif_bench.references import shipped_references
+    from liif_bench.reports.tables import build_tables, print_tables, render
 
-    finished = load_run(run)
-    if style is TableFormat.terminal and out is None:
-        print_tables(finished, Console(), precision)
-        return
-    if style is TableFormat.terminal:
+    records = combine([load_run(run) for run in runs], across_protocols=across_protocols)
+    tables = build_tables(
+        records,
+        precision,
+        shipped_references() if references else (),
+        across_protocols=across_protocols,
+    )
+    if style is not TableFormat.terminal:
+        put_text(render(tables, style.value), out)
+    elif out is None:
+        print_tables(tables, Console())
+    else:
         raise LiifBenchError("--output needs --format markdown, csv or latex")
-    text = render(finished, style.value, precision)
-    if out is None:
-        print(text, end="")
-        return
-    try:
-        write_whole(out, text.encode())
-    except OSError as error:
-        raise LiifBenchError(f"cannot write '{out}': {error.strerror}") from error
+
+
+app.command()(published.reproduce)
+app.command()(published.audit)
 
 
 @app.command()
@@ -287,7 +297,7 @@ def list_(
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, summary in _listing(kind):
-        grid.add_row(_plain(name), _plain(summary))
+        grid.add_row(plain(name), plain(summary))
     Console().print(grid, highlight=False)
 
 
@@ -312,67 +322,6 @@ def _listing(kind: Kind) -> list[tuple[str, str]]:
     return [(entry.usage, entry.summary) for entry in parts.entries().values()]
 
 
-Ids = Annotated[
-    list[str] | None,
-    typer.Argument(help="Ids, see 'weights list'; all by default.", show_default=False),
-]
-
-
-@weights_app.command("list")
-def weights_list() -> None:
-    """Show every registered file: what it is, how large, and whether it is in the cache."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from liif_bench.weights.fetch import cache_dir, cached_path
-    from liif_bench.weights.registry import registry
-
-    grid = Table(box=None, padding=(0, 2, 0, 0))
-    grid.add_column("id", style="bold", no_wrap=True)
-    grid.add_column("MB", justify="right", no_wrap=True)
-    grid.add_column("cached", no_wrap=True)
-    grid.add_column("what it is", overflow="fold")
-    for name, weights in registry().items():
-        cached = "yes" if cached_path(name).is_file() else "-"
-        grid.add_row(name, f"{weights.size / 1e6:.1f}", cached, _plain(weights.description))
-    console = Console()
-    console.print(grid, highlight=False)
-    console.print(f"cache: {_plain(str(cache_dir()))}", soft_wrap=True, highlight=False)
-
-
-@weights_app.command("fetch")
-def weights_fetch(
-    ids: Ids = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Fetch even what is cached and intact.")
-    ] = False,
-) -> None:
-    """Fetch weights through your own package index and check both hashes."""
-    from liif_bench.weights.fetch import fetch
-
-    for name in _known_weights(ids):
-        print(f"{name}: {fetch(name, force=force)}")
-
-
-@weights_app.command("verify")
-def weights_verify(ids: Ids = None) -> None:
-    """Hash the cached files again; exit 2 if one is not what the registry says."""
-    from liif_bench.weights.fetch import cached_path, verify
-
-    states = verify(_known_weights(ids))
-    for name, state in states:
-        print(f"{name}: {state}")
-    wrong = [name for name, state in states if state == "mismatch"]
-    if ids:
-        wrong += [name for name, state in states if state == "missing"]
-    if wrong:
-        raise LiifBenchError(
-            f"not as registered: {', '.join(str(cached_path(name)) for name in wrong)};"
-            f" run 'liif-bench weights fetch {' '.join(wrong)}'"
-        )
-
-
-def _known_weights(ids: Sequence[str] | None) -> list[str]:
-    from liif_bench.weights.registry import lookup, registry
-
-    return [lookup(name).id for name in ids] if ids else list(registry())
+app.add_typer(protocol.app, name="protocol")
+app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")

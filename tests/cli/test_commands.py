@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import signal
 import subprocess
@@ -12,46 +11,8 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from commands import call, refused
 from PIL import Image
-
-
-def call(*arguments, env=None, cwd=None):
-    """Run liif-bench; returns the finished process."""
-    return subprocess.run(
-        [sys.executable, "-m", "liif_bench", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "100", **(env or {})},
-    )
-
-
-def refused(*arguments, **options):
-    """Run what must be refused: exit code 2 and one line on stderr, which is returned."""
-    done = call(*arguments, **options)
-    assert done.returncode == 2, (done.stdout, done.stderr)
-    assert done.stdout == ""
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A small finished run of interpolation on two images."""
-    folder = tmp_path_factory.mktemp("cli")
-    rng = np.random.default_rng(0)
-    for name in ("a", "b"):
-        coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
-        coarse.resize((64, 48)).save(folder / f"{name}.png")
-    out = folder / "out"
-    done = call(
-        "run", "--scales", "2,2.5", "--models", "nearest,bicubic", "--metrics", "psnr,ssim",
-        "--data", f"folder:{folder}", "--out", out,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return out, done
 
 
 @pytest.mark.parametrize(
@@ -81,6 +42,7 @@ def finished(tmp_path_factory):
         (["run", "--nonsense"], "--nonsense"),
         (["nonsense"], "nonsense"),
         (["list", "nonsense"], "nonsense"),
+        (["run", "--protocol", "no.toml"], "protocol file 'no.toml' does not exist"),
         (["table", "nowhere"], "'nowhere' is not a run"),
         (["weights", "fetch", "liif"], "did you mean liif-edsr"),
         (["upscale", "nowhere.png"], "'nowhere.png' does not exist"),
@@ -189,7 +151,9 @@ def test_list_names_every_kind(kind, member):
 def test_help_names_every_command():
     done = call("--help")
     assert done.returncode == 0
-    for command in ("run", "table", "upscale", "list", "weights"):
+    for command in (
+        "run", "table", "reproduce", "audit", "upscale", "list", "protocol", "data", "weights",
+    ):  # fmt: skip
         assert re.search(rf"\b{command}\b", done.stdout)
     assert call("--version").stdout.startswith("liif-bench ")
 

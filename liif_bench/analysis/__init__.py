@@ -1,0 +1,1 @@
+"""Verdicts from records: nothing here measures, and nothing here imports torch."""

@@ -1,0 +1,31 @@
+"""How commands put text on the screen and into files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from liif_bench.errors import LiifBenchError
+
+
+def plain(text: str) -> str:
+    """Return text that rich prints as it is, brackets and all."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def put_text(text: str, path: Path | None) -> None:
+    """Write text to a file, whole or not at all, or to the screen where there is no path.
+
+    Raises:
+        LiifBenchError: The file cannot be written.
+    """
+    from liif_bench.records import write_whole
+
+    if path is None:
+        print(text, end="")
+        return
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise LiifBenchError(f"cannot write '{path}': {error.strerror}") from error
