@@ -31,6 +31,7 @@ def run(
     metrics: Sequence[str] | None = None,
     data: Sequence[str] | None = None,
     data_root: str | Path | None = None,
+    memory: int | None = None,
     limit: int | None = None,
     device: str = "auto",
     precision: Precision | None = None,
@@ -50,6 +51,7 @@ def run(
         data: Data sets instead of the suite's, such as ``["set5", "folder:photos"]``.
         data_root: Folder of the named data sets; LIIF_BENCH_DATA or a folder of the cache where
             None.
+        memory: Bytes that an upsampler may hold beyond LR and its output; 512 MiB where None.
         limit: At most this many items of each data set.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "float32", "bfloat16" or "float16" instead of the protocol's.
@@ -79,6 +81,7 @@ def run(
         metrics=metrics,
         data=data,
         data_root=None if data_root is None else Path(data_root),
+        memory=memory,
         limit=limit,
         device=device,
         precision=precision,

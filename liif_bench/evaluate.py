@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from liif_bench.degrade import fit_pair, make_pair
 from liif_bench.errors import LiifBenchError, NotApplicableError, one_line
 from liif_bench.images import to_tensor
 from liif_bench.metrics.base import Case, Metric, Output
+from liif_bench.profile import MAKING_LR, READING, Stopwatch, encode_stage, render_stage
 from liif_bench.protocol import Protocol
 from liif_bench.records import GIVEN_LR, NOT_APPLICABLE, Record, value_or_error
 from liif_bench.upsamplers.base import Upsampler, regime
@@ -32,6 +33,7 @@ class Bench:
         metrics: Ready to score.
         broken: Why a metric cannot be computed in this run, by name.
         seed: Set before each case.
+        stopwatch: Counts the time of every stage.
     """
 
     run: str
@@ -42,6 +44,15 @@ class Bench:
     metrics: tuple[Metric, ...]
     broken: dict[str, str]
     seed: int
+    stopwatch: Stopwatch = field(default_factory=Stopwatch, compare=False)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case that can be measured, or the reason why there is none."""
+
+    case: Case | None
+    error: str | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,7 @@ def evaluate(
     item: Item,
     scale: float,
     on_step: Callable[[str], None] = lambda _: None,
+    prepared: Prepared | None = None,
 ) -> list[Record]:
     """Measure one case.
 
@@ -68,20 +80,21 @@ def evaluate(
         item: The image.
         scale: HR size / LR size.
         on_step: Told the name of each upsampler before it starts.
+        prepared: What `prepare` makes of item and scale, if that has been done already.
 
     Returns:
         One record per upsampler x metric, in the bench's order.
     """
     torch.manual_seed(bench.seed)
-    try:
-        case = make_case(bench.protocol, item, scale)
-        problem = None
-    except LiifBenchError as error:
-        case, problem = None, str(error)
+    ready = prepared or prepare(bench, item, scale)
+    case = ready.case
     records = []
     for upsampler in bench.upsamplers:
         on_step(upsampler.name)
-        answer = Answer(None, None, problem) if case is None else answer_case(upsampler, case)
+        if case is None:
+            answer = Answer(None, None, ready.error)
+        else:
+            answer = answer_case(upsampler, case, bench.stopwatch)
         for metric in bench.metrics:
             value, reason = _measure(bench, metric, case, answer)
             records.append(
@@ -113,35 +126,59 @@ def evaluate(
     return records
 
 
-def make_case(protocol: Protocol, item: Item, scale: float) -> Case:
+def prepare(bench: Bench, item: Item, scale: float) -> Prepared:
+    """Make a case as `make_case`; what it raises becomes the reason why there is none."""
+    try:
+        return Prepared(make_case(bench.protocol, item, scale, bench.stopwatch), None)
+    except LiifBenchError as error:
+        return Prepared(None, str(error))
+
+
+def make_case(
+    protocol: Protocol, item: Item, scale: float, stopwatch: Stopwatch | None = None
+) -> Case:
     """Read an item and make its LR as the protocol says.
+
+    Args:
+        protocol: Says how LR is made.
+        item: The image.
+        scale: HR size / LR size.
+        stopwatch: Counts the time, if it is wanted.
 
     Raises:
         LiifBenchError: A file cannot be read, LR and HR do not fit, or the image is too small.
     """
-    hr = item.read_hr(scale)
-    given = item.read_lr(scale) if protocol.lr.given else None
-    if given is None:
-        lr, cropped = make_pair(hr, scale, protocol.lr)
-        source: str = protocol.lr.generator
-    else:
-        kept, cropped = fit_pair(given, hr, scale)
-        lr, source = to_tensor(kept), GIVEN_LR
-    return Case(protocol, scale, lr, to_tensor(cropped), source, item.labels)
+    watch = stopwatch or Stopwatch()
+    with watch.stage(READING):
+        hr = item.read_hr(scale)
+        given = item.read_lr(scale) if protocol.lr.given else None
+    with watch.stage(MAKING_LR):
+        if given is None:
+            lr, cropped = make_pair(hr, scale, protocol.lr)
+            source: str = protocol.lr.generator
+        else:
+            kept, cropped = fit_pair(given, hr, scale)
+            lr, source = to_tensor(kept), GIVEN_LR
+        return Case(protocol, scale, lr, to_tensor(cropped), source, item.labels)
 
 
-def answer_case(upsampler: Upsampler, case: Case) -> Answer:
+def answer_case(upsampler: Upsampler, case: Case, stopwatch: Stopwatch | None = None) -> Answer:
     """Let an upsampler enlarge a case; whatever it raises becomes the answer's error."""
     start = time.perf_counter()
     try:
-        sr = render_case(upsampler, case)
+        sr = render_case(upsampler, case, stopwatch)
     except LiifBenchError as error:
         return Answer(None, None, str(error))
     return Answer(finish(sr, case.protocol), time.perf_counter() - start, None)
 
 
-def render_case(upsampler: Upsampler, case: Case) -> Tensor:
+def render_case(upsampler: Upsampler, case: Case, stopwatch: Stopwatch | None = None) -> Tensor:
     """Let an upsampler enlarge a case.
+
+    Args:
+        upsampler: Ready to encode.
+        case: Says what and how large.
+        stopwatch: Counts the time, if it is wanted.
 
     Returns:
         `(3, H, W)`, the size of HR, not yet clamped or rounded.
@@ -149,8 +186,12 @@ def render_case(upsampler: Upsampler, case: Case) -> Tensor:
     Raises:
         LiifBenchError: It raised anything, or its output has another size or is not finite.
     """
+    watch = stopwatch or Stopwatch()
     try:
-        sr = upsampler.encode(case.lr).render(case.size)
+        with watch.stage(encode_stage(upsampler.name)):
+            encoded = upsampler.encode(case.lr)
+        with watch.stage(render_stage(upsampler.name)):
+            sr = encoded.render(case.size)
     except Exception as error:  # an upsampler may be anybody's code
         raise LiifBenchError(one_line(error)) from error
     if sr.shape != case.hr.shape:
@@ -181,7 +222,9 @@ def _measure(
     if metric.name in bench.broken:
         return None, bench.broken[metric.name]
     try:
-        return value_or_error(metric.score(case, answer.output))
+        with bench.stopwatch.stage(metric.name):
+            value = metric.score(case, answer.output)
+        return value_or_error(value)
     except NotApplicableError as error:
         return None, f"{NOT_APPLICABLE}{error}"
     except Exception as error:  # a metric may be anybody's code

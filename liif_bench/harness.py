@@ -6,8 +6,9 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
@@ -23,8 +24,9 @@ from liif_bench.datasets import load_dataset
 from liif_bench.datasets.base import Dataset, Item, check_pairs
 from liif_bench.devices import forbid_tf32, resolve_device
 from liif_bench.errors import LiifBenchError
-from liif_bench.evaluate import Bench, evaluate
+from liif_bench.evaluate import Bench, Prepared, evaluate, prepare
 from liif_bench.metrics import load_metric
+from liif_bench.profile import ELSE, WAITING, Stopwatch, encode_stage, render_stage
 from liif_bench.progress import Progress, silent
 from liif_bench.protocol import Difference, Protocol, differences, stored_protocol
 from liif_bench.records import (
@@ -42,7 +44,7 @@ from liif_bench.records import (
 )
 from liif_bench.suite import Plan
 from liif_bench.upsamplers import load_upsampler
-from liif_bench.upsamplers.base import Options, Upsampler
+from liif_bench.upsamplers.base import DEFAULT_MEMORY, Options, Upsampler
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
 
@@ -117,6 +119,7 @@ def run_plan(
         manifest = _open_manifest(folder, plan, datasets, upsamplers, command)
         bench = _bench(folder.name, plan, upsamplers, progress)
         manifest["weights"] = _weights(upsamplers, bench, plan.protocol)
+        manifest["network_stages"] = _network_stages(bench)
         write_manifest(folder, manifest)
         tasks = [
             Task(dataset.name, item, scale)
@@ -160,17 +163,48 @@ def _measure(
         done = {key: rows for key, rows in done.items() if not any(row.is_failure for row in rows)}
     waiting = [task for task in tasks if task.key not in done]
     costs = [task.cost for task in waiting]
-    with progress.cases(len(tasks), len(waiting), sum(costs)) as advance:
+    wall = 0.0
+    coming = _prepared(bench, waiting)
+    with (
+        progress.cases(len(tasks), len(waiting), sum(costs)) as advance,
+        closing(coming),
+    ):
         for task, cost in zip(waiting, costs, strict=True):
             start = time.perf_counter()
             label = f"{task.item.name} x{task.scale:g}"
             on_step = _stepper(label, advance)
-            rows = evaluate(bench, task.dataset, task.item, task.scale, on_step)
+            rows = evaluate(bench, task.dataset, task.item, task.scale, on_step, next(coming))
             journal.append(task.key, rows)
             done[task.key] = rows
-            manifest["wall_seconds"] += time.perf_counter() - start
+            wall += time.perf_counter() - start
             advance(label, cost)
+    manifest["wall_seconds"] += wall
+    bench.stopwatch.add(ELSE, wall - bench.stopwatch.foreground)
+    manifest["stages"] = _sums(manifest.get("stages", {}), bench.stopwatch.seconds)
     return [record for task in tasks for record in done[task.key]]
+
+
+def _prepared(bench: Bench, tasks: Sequence[Task]) -> Generator[Prepared, None, None]:
+    """Yield each task's case; while it is at work, a thread makes the next one, and no more."""
+    worker = ThreadPoolExecutor(1)
+
+    def begin(task: Task) -> Future[Prepared]:
+        return worker.submit(prepare, bench, task.item, task.scale)
+
+    futures = map(begin, tasks)
+    try:
+        coming = next(futures, None)
+        while coming is not None:
+            with bench.stopwatch.stage(WAITING):
+                prepared = coming.result()
+            coming = next(futures, None)
+            yield prepared
+    finally:
+        worker.shutdown(wait=False, cancel_futures=True)
+
+
+def _sums(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
+    return {name: before.get(name, 0.0) + now.get(name, 0.0) for name in before | now}
 
 
 def _stepper(label: str, advance: Callable[[str, float], None]) -> Callable[[str], None]:
@@ -178,7 +212,8 @@ def _stepper(label: str, advance: Callable[[str, float], None]) -> Callable[[str
 
 
 def _load_upsamplers(plan: Plan) -> tuple[Upsampler, ...]:
-    options = Options.under(plan.protocol.network, plan.device)
+    memory = DEFAULT_MEMORY if plan.memory is None else plan.memory
+    options = Options.under(plan.protocol.network, plan.device, memory)
     upsamplers = tuple(load_upsampler(model, options) for model in plan.models)
     names = [upsampler.name for upsampler in upsamplers]
     for name in names:
@@ -212,7 +247,15 @@ def _bench(name: str, plan: Plan, upsamplers: tuple[Upsampler, ...], progress: P
         metrics=metrics,
         broken=broken,
         seed=plan.seed,
+        stopwatch=Stopwatch(plan.device),
     )
+
+
+def _network_stages(bench: Bench) -> list[str]:
+    """Return the stages that a network works in: its encoder, decoder or a metric's own."""
+    upsamplers = [upsampler.name for upsampler in bench.upsamplers if upsampler.weights]
+    metrics = [metric.name for metric in bench.metrics if metric.needs(bench.protocol)]
+    return [stage(name) for name in upsamplers for stage in (encode_stage, render_stage)] + metrics
 
 
 def _weights(upsamplers: Sequence[Upsampler], bench: Bench, protocol: Protocol) -> dict[str, str]:

@@ -34,6 +34,9 @@ _LUMA: dict[Colour, tuple[tuple[float, float, float], float]] = {
     "y-full": ((0.299, 0.587, 0.114), 0.0),
 }
 
+# What Pillow warns of is refused by `_check_safe`.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
 _LOSSY_QUALITY = 95  # where the format loses anything at all
 _EXIF_ORIENTATION = 0x0112
 _SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
@@ -125,20 +128,32 @@ def channels(image: Tensor, colour: Colour) -> Tensor:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image file; whatever goes wrong becomes one line that names the file."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                yield image
+        with Image.open(path) as image:
+            _check_safe(image)
+            yield image
     except LiifBenchError:
         raise
     except FileNotFoundError as error:
         raise LiifBenchError(f"image '{path}' does not exist") from error
     except UnidentifiedImageError as error:
         raise LiifBenchError(f"'{path}' is not an image that can be decoded") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise LiifBenchError(f"'{path}' is refused as too large: {error}") from error
     except Exception as error:  # decoders raise almost anything on hostile bytes
         raise LiifBenchError(f"'{path}' cannot be decoded: {error}") from error
+
+
+def _check_safe(image: Image.Image) -> None:
+    """Refuse what Pillow only warns of. Said here, since its warnings are no thread's own.
+
+    Raises:
+        Image.DecompressionBombError: The header names more pixels than Pillow takes for safe.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise Image.DecompressionBombError(
+            f"{image.width}x{image.height} pixels, more than the limit of {limit}"
+        )
 
 
 def _as_rgb(image: Image.Image, path: Path) -> Image.Image:

@@ -6,6 +6,7 @@ Nothing here imports torch, so that a wrong word on the command line is refused 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -18,6 +19,8 @@ from liif_bench.metrics import METRICS
 from liif_bench.protocol import Precision, Protocol, load_protocol
 from liif_bench.shipped import read_toml, suites_folder, validate_file
 from liif_bench.upsamplers import UPSAMPLERS
+
+LEAST_MEMORY = 64 << 20
 
 
 class Suite(BaseModel):
@@ -69,6 +72,7 @@ class Plan(BaseModel):
         device: "cpu", "cuda", ...; "auto" until the run starts.
         seed: For whatever draws random numbers.
         data_root: Folder of the named data sets; None for the default.
+        memory: Bytes that an upsampler may hold beyond LR and its output; None for the default.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,6 +88,7 @@ class Plan(BaseModel):
     device: str = "auto"
     seed: int = 0
     data_root: Path | None = None
+    memory: int | None = None
 
 
 def suite_names() -> list[str]:
@@ -124,6 +129,7 @@ def make_plan(
     protocol: str | None = None,
     seed: int = 0,
     data_root: Path | None = None,
+    memory: int | None = None,
 ) -> Plan:
     """Apply wishes to a suite and check every name and number.
 
@@ -139,6 +145,7 @@ def make_plan(
         protocol: Preset or path of a ``.toml`` file instead of the suite's.
         seed: For whatever draws random numbers.
         data_root: Folder of the named data sets.
+        memory: Bytes that an upsampler may hold beyond LR and its output.
 
     Returns:
         The plan.
@@ -167,6 +174,7 @@ def make_plan(
         device=device,
         seed=seed,
         data_root=data_root,
+        memory=memory,
     )
     if not plan.scales:
         raise LiifBenchError("the list of scales is empty: give at least one, such as --scales 2,4")
@@ -206,6 +214,26 @@ def parse_scales(text: str) -> list[float]:
                 f"scale '{part}' is not a number: write scales as 2,4,8,30"
             ) from error
     return scales
+
+
+def parse_memory(text: str) -> int:
+    """Read an amount of memory such as ``512MiB``, ``2GB`` or ``268435456``.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        LiifBenchError: Not an amount, or less than 64 MiB, which no network can work with.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise LiifBenchError(f"memory '{text}' is not an amount: write it as 512MiB or 2GB")
+    number, unit = float(match[1]), (match[2] or "").lower()
+    power = "kmgt".index(unit[0]) + 1 if unit else 0
+    amount = int(number * (1024 if unit.endswith("i") else 1000) ** power)
+    if amount < LEAST_MEMORY:
+        raise LiifBenchError(f"memory '{text}' is too little: give at least 64MiB")
+    return amount
 
 
 def split_names(text: str, kind: str) -> list[str]:

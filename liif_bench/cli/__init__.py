@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from liif_bench.cli import data, protocol, published, weights
-from liif_bench.cli.options import AcrossProtocols, DataRoot, Device
+from liif_bench.cli.options import AcrossProtocols, DataRoot, Device, Memory
 from liif_bench.cli.output import plain, put_text
 from liif_bench.errors import LiifBenchError
 
@@ -111,6 +111,7 @@ def run(
             "--protocol", help="Preset or .toml file instead of the suite's; see 'list protocols'."
         ),
     ] = None,
+    memory: Memory = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run; a run found there is continued.", show_default=False),
@@ -118,6 +119,9 @@ def run(
     seed: Annotated[int, typer.Option(help="For whatever draws random numbers.")] = 0,
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Measure again the cases that hold an error.")
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time went, after the results.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
 ) -> None:
@@ -129,7 +133,7 @@ def run(
     """
     from rich.console import Console
 
-    from liif_bench.suite import make_plan, parse_scales, split_names
+    from liif_bench.suite import make_plan, parse_memory, parse_scales, split_names
 
     plan = make_plan(
         suite,
@@ -138,6 +142,7 @@ def run(
         metrics=None if metrics is None else split_names(metrics, "metric"),
         data=datasets or None,
         data_root=data_root,
+        memory=None if memory is None else parse_memory(memory),
         limit=limit,
         device=device,
         precision=None if precision is None else precision.value,
@@ -165,6 +170,8 @@ def run(
     written = _write_tables(finished, tables)
     if not quiet:
         _show(finished, tables, written, console)
+        if profile:
+            _show_profile(finished)
     if finished.records["value"].notna().sum() == 0:
         raise LiifBenchError(f"nothing could be measured: '{finished.path}' holds the reasons")
 
@@ -198,6 +205,17 @@ def _show(run: Run, tables: Sequence[Table], written: Sequence[Path], console: C
     )
     for path in written:
         out.print(f"  {plain(str(path))}", soft_wrap=True, highlight=False)
+
+
+def _show_profile(run: Run) -> None:
+    from rich.console import Console
+
+    from liif_bench.reports.grids import print_grids
+    from liif_bench.reports.profile import profile_grid
+
+    out = Console()
+    out.print()
+    print_grids([profile_grid(run.manifest)], out)
 
 
 @app.command()

@@ -9,6 +9,14 @@ import typer
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="What an upsampler may hold beyond LR and output, as 256MiB; 512MiB by default.",
+        show_default=False,
+    ),
+]
+
 DataRoot = Annotated[
     Path | None,
     typer.Option(

@@ -63,7 +63,8 @@ class Classifier:
         config = self.config
         mean = crops.new_tensor(config["mean"]).view(3, 1, 1)
         std = crops.new_tensor(config["std"]).view(3, 1, 1)
-        logits = self.model(((crops - mean) / std).to(self.device))
+        batch = ((crops - mean) / std).to(self.device, memory_format=torch.channels_last)
+        logits = self.model(batch)
         return torch.log_softmax(logits.float(), dim=-1).cpu()
 
 
@@ -84,7 +85,8 @@ def load_classifier(name: str, device: str = "cpu") -> Classifier:
     path = ensure(name)
     model = timm.create_model(TIMM_NAMES[name], pretrained=False)
     model.load_state_dict(efficientnet_lite_state(path, model))
-    model.eval().requires_grad_(False).to(device)
+    # Channels last is the faster layout for its depthwise convolutions on the CPU.
+    model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     info = ImageNetInfo()
     wnids = tuple(info.index_to_label_name(i) for i in range(info.num_classes()))
     return Classifier(name, model, wnids, device)

@@ -18,12 +18,24 @@ class Memo:
 
     def __init__(self) -> None:
         self._values: dict[Hashable, Any] = {}
+        self._latest: dict[str, tuple[Hashable, Any]] = {}
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return the value of `key`, computing it the first time it is asked for."""
         if key not in self._values:
             self._values[key] = compute()
         value: T = self._values[key]
+        return value
+
+    def latest(self, kind: str, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return the value of `key`, computing it unless it is the last of its kind asked for.
+
+        For values too large to keep one for every key: the one before is dropped first.
+        """
+        if kind not in self._latest or self._latest[kind][0] != key:
+            self._latest.pop(kind, None)
+            self._latest[kind] = (key, compute())
+        value: T = self._latest[kind][1]
         return value
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import NetworkRules, Precision
 
+DEFAULT_MEMORY = 512 << 20
+
 
 class Window(NamedTuple):
     """A part of an image, in fractions of its sides: 0 is the top or left edge, 1 the other."""
@@ -88,17 +90,20 @@ class Options:
         precision: Number format of weights and activations.
         local_ensemble: Whether LIIF blends its four nearest latent codes.
         cell_rule: "exact", or "clip" at the cell of x4.
+        memory: Most bytes that an upsampler may hold beyond LR and its output. It changes no
+            number.
     """
 
     device: str = "cpu"
     precision: Precision = "float32"
     local_ensemble: bool = True
     cell_rule: Literal["exact", "clip"] = "exact"
+    memory: int = DEFAULT_MEMORY
 
     @classmethod
-    def under(cls, rules: NetworkRules, device: str) -> Options:
-        """Return what a protocol fixes, on a device."""
-        return cls(device, rules.precision, rules.local_ensemble, rules.cell_rule)
+    def under(cls, rules: NetworkRules, device: str, memory: int = DEFAULT_MEMORY) -> Options:
+        """Return what a protocol fixes, on a device, within a budget of memory."""
+        return cls(device, rules.precision, rules.local_ensemble, rules.cell_rule, memory)
 
     @property
     def dtype(self) -> torch.dtype:

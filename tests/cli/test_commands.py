@@ -84,6 +84,17 @@ def test_a_run_prints_the_table_and_says_what_it_wrote(finished):
     assert manifest["command"][:2] == ["liif-bench", "run"]
 
 
+def test_a_profile_is_shown_where_it_is_asked_for(finished, tmp_path):
+    out, done = finished
+    assert "Where the time went" not in done.stdout
+    shown = call(
+        "run", "--scales", "2", "--models", "bicubic", "--metrics", "psnr", "--profile",
+        "--data", f"folder:{out.parent}", "--limit", "1", "--out", tmp_path / "out",
+    ).stdout  # fmt: skip
+    for words in ("reading images (background)", "bicubic: render", "psnr", "else", "100.0 % of"):
+        assert words in shown.partition("Where the time went")[2]
+
+
 def test_the_table_is_printed_again_without_torch(finished, tmp_path):
     out, done = finished
     (tmp_path / "torch").mkdir()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,51 @@ def test_lpips_is_the_papers_formula(net, pair, weights):
         for a, b, head in zip(features(pair[0]), features(pair[1]), heads, strict=True)
     )
     assert lpips_distance(*pair, net) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("shave", [0, 3])
+@pytest.mark.parametrize("span", ["-1..1", "0..1"])
+def test_the_score_is_the_packages_own_and_hr_is_looked_at_once(net, pair, span, shave):
+    sr, hr = pair
+    protocol = ALEX.changed({"lpips.net": net, "lpips.range": span, "lpips.shave_extra": shave})
+    model = load_lpips(net, "cpu")
+    outputs = [sr, sr.flip(1), 1 - sr]
+    inner = slice(shave, -shave or None)
+    with torch.inference_mode():
+        expected = [
+            float(
+                model(
+                    one[None, :, inner, inner],
+                    hr[None, :, inner, inner],
+                    normalize=span == "-1..1",
+                )
+            )
+            for one in outputs
+        ]
+    calls = []
+    hook = model.net.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        case = Case(protocol, 2.0, hr, hr, "given")
+        scores = [Lpips().score(case, Output(one)) for one in outputs]
+    finally:
+        hook.remove()
+    assert scores == pytest.approx(expected, abs=1e-7, rel=0)
+    assert len(calls) == 1 + len(outputs)
+
+
+@pytest.mark.weights
+def test_other_rules_do_not_get_the_features_of_the_last(weights, pair):
+    """A case is scored under several protocols by the audit, which share its memo."""
+    weights("lpips-alex")
+    weights("lpips-vgg")
+    sr, hr = pair
+    shared = Case(ALEX, 2.0, hr, hr, "given")
+    changes = ({}, {"lpips.net": "vgg"}, {"lpips.range": "0..1"}, {"lpips.shave_extra": 2}, {})
+    for change in changes:
+        protocol = ALEX.changed(change)
+        alone = Lpips().score(Case(protocol, 2.0, hr, hr, "given"), Output(sr))
+        assert Lpips().score(replace(shared, protocol=protocol), Output(sr)) == alone
 
 
 @pytest.mark.weights

@@ -27,13 +27,17 @@ def decode(
     local_ensemble=True,
     cell=True,
     unfold=True,
+    dtype=torch.float64,
 ):
-    """Render `(C, h, w)` features at `size` in float64; returns `(3, H, W)`, still normalised."""
-    features = features.double()
+    """Render `(C, h, w)` features at `size`; returns `(3, H, W)`, still normalised.
+
+    Positions are float64; features, MLP and blend are `dtype`.
+    """
+    features = features.to(dtype)
     modules = []
     for weight, bias in layers:
-        linear = nn.Linear(*reversed(weight.shape)).double()
-        linear.weight.data, linear.bias.data = weight.double(), bias.double()
+        linear = nn.Linear(*reversed(weight.shape), dtype=dtype)
+        linear.weight.data, linear.bias.data = weight.to(dtype), bias.to(dtype)
         modules += [linear, nn.ReLU()]
     mlp = nn.Sequential(*modules[:-1])
 
@@ -59,19 +63,20 @@ def decode(
         lookup = moved.flip(-1)[None, None]  # grid_sample wants (x, y)
 
         def pick(maps, lookup=lookup):
-            picked = F.grid_sample(maps[None], lookup, mode="nearest", align_corners=False)
+            place = lookup.to(maps.dtype)
+            picked = F.grid_sample(maps[None], place, mode="nearest", align_corners=False)
             return picked[0, :, 0].t()
 
         relative = (query - pick(codes)) * unit
         inputs = [pick(features), relative]
         if cell:
             inputs.append((extent * unit).expand_as(relative))
-        answers.append(mlp(torch.cat(inputs, dim=-1)))
+        answers.append(mlp(torch.cat([part.to(dtype) for part in inputs], dim=-1)))
         # 0 / 0 where a pixel sits on a code at the border: a hair on each side gives the limit
         areas.append((relative.abs() + 1e-12).prod(dim=-1))
     opposite = areas[::-1]
     blended = sum(
-        answer * (area / sum(areas))[:, None]
+        answer * (area / sum(areas))[:, None].to(dtype)
         for answer, area in itertools.zip_longest(answers, opposite)
     )
     return blended.t().reshape(3, *size)

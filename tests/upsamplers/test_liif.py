@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -6,11 +8,12 @@ from oracles.textbook_liif import decode
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.upsamplers import load_upsampler
-from liif_bench.upsamplers.base import FULL, Options, Window, pixel_window
+from liif_bench.upsamplers.base import DEFAULT_MEMORY, FULL, Options, Window, pixel_window
 from liif_bench.upsamplers.liif import LiifEdsr
 from liif_bench.upsamplers.liif import decoder as decoder_module
 from liif_bench.upsamplers.liif.checkpoint import read_checkpoint
 from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
+from liif_bench.upsamplers.liif.features import TiledFeatures, WholeFeatures, make_features
 
 pytestmark = pytest.mark.weights
 
@@ -28,7 +31,8 @@ def image(liif):
 
 def oracle(image, checkpoint, size, window=FULL, **switches):
     with torch.no_grad():
-        return (decode(image.features, checkpoint.layers, size, window=window, **switches) + 1) / 2
+        features = image.features.map
+        return (decode(features, checkpoint.layers, size, window=window, **switches) + 1) / 2
 
 
 @pytest.mark.parametrize(
@@ -66,9 +70,10 @@ def test_the_ablations_of_table_3_equal_the_textbook_decoder(unfold, cell):
     sizes = [inputs, 32, 32, 32, 3]
     layers = [(torch.randn(b, a) / a**0.5, torch.randn(b)) for a, b in itertools.pairwise(sizes)]
     config = DecoderConfig(feat_unfold=unfold, cell_decode=cell)
-    decoder = Decoder(layers, 8, config, torch.device("cpu"), torch.float32)
+    decoder = Decoder(layers, 8, config, torch.device("cpu"), torch.float32, DEFAULT_MEMORY)
     features = torch.randn(8, 7, 9)
-    got = decoder.render(features, locate(7, 20, 0, 1, config), locate(9, 31, 0, 1, config))
+    source = WholeFeatures(features)
+    got = decoder.render(source, locate(7, 20, 0, 1, config), locate(9, 31, 0, 1, config))
     with torch.no_grad():
         expected = decode(features, layers, (20, 31), unfold=unfold, cell=cell)
     torch.testing.assert_close(got.double(), expected, rtol=0, atol=1e-5)
@@ -225,3 +230,114 @@ class TestCheckpoints:
     def test_the_home_of_nobody_is_named(self):
         with pytest.raises(LiifBenchError, match=r"'~no-such-user-here/x\.pth' does not exist"):
             load_upsampler("liif-edsr:~no-such-user-here/x.pth", Options())
+
+
+@pytest.fixture(scope="module")
+def lr():
+    torch.manual_seed(3)
+    return torch.rand(3, 150, 170)
+
+
+@pytest.fixture(scope="module")
+def whole(liif, lr):
+    return liif.encode(lr)
+
+
+class TestMemory:
+    """Features that are made tile by tile, and what a budget bounds."""
+
+    def encoded(self, liif, lr):
+        return ((lr - 0.5) / 0.5).to(liif.dtype)
+
+    @pytest.mark.parametrize("longest", [1, 64, 1000])
+    def test_a_part_equals_that_part_of_the_whole(self, liif, lr, whole, longest):
+        tiled = TiledFeatures(self.encoded(liif, lr), liif.encoder, longest)
+        for rows, columns in (
+            (slice(0, 1), slice(0, 1)),
+            (slice(70, 75), slice(80, 81)),
+            (slice(100, 150), slice(140, 170)),
+        ):
+            torch.testing.assert_close(
+                tiled.part(rows, columns), whole.features.part(rows, columns), rtol=0, atol=2e-5
+            )
+
+    @pytest.mark.parametrize(
+        ("longest", "size", "window"),
+        [
+            (12, (30, 43), Window(0.4, 0.4, 0.5, 0.5)),
+            (60, (225, 255), FULL),
+            (100, (331, 190), FULL),  # larger and smaller pixels than LR has
+            (100, (90, 60), Window(0.2, 0.1, 0.9, 0.35)),
+        ],
+    )
+    def test_tiles_change_nothing(self, liif, lr, whole, longest, size, window):
+        tiled = TiledFeatures(self.encoded(liif, lr), liif.encoder, longest)
+        got = type(whole)(tiled, liif.decoder).render(size, window)
+        torch.testing.assert_close(got, whole.render(size, window), rtol=0, atol=1e-6)
+
+    def test_the_budget_decides_what_is_held(self, liif, lr):
+        encoded = self.encoded(liif, lr)
+        pixels = 150 * 170 * 64 * 4
+        assert isinstance(make_features(encoded, liif.encoder, 16 * pixels), WholeFeatures)
+        held = make_features(encoded, liif.encoder, 3 * pixels)
+        assert isinstance(held, WholeFeatures)  # made tile by tile, but held
+        torch.testing.assert_close(held.map, liif.encoder(encoded[None])[0], rtol=0, atol=2e-5)
+        assert isinstance(make_features(encoded, liif.encoder, 2 * pixels), TiledFeatures)
+
+    def test_a_smaller_budget_gives_the_same_picture(self, weights, lr, whole):
+        small = load_upsampler("liif-edsr", Options(memory=15 << 20)).encode(lr)
+        assert isinstance(small.features, TiledFeatures)
+        window = Window(0.3, 0.3, 0.6, 0.6)
+        torch.testing.assert_close(
+            small.render((120, 130), window), whole.render((120, 130), window), rtol=0, atol=1e-6
+        )
+
+    def test_the_encoder_sees_as_far_as_it_says(self, liif):
+        reach = liif.encoder.reach
+        lr = torch.zeros(1, 3, 2 * reach + 9, 1 + 2)
+        changed = lr.clone()
+        changed[:, :, 0] = 1
+        with torch.inference_mode():
+            moved = (liif.encoder(changed) - liif.encoder(lr)).abs().amax(dim=(0, 1, 3))
+        assert moved[reach] > 0
+        assert moved[reach + 1 :].max() == 0
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("lr", "size", "window"),
+        [
+            ((512, 512), (512, 4096), (0.25, 0.0, 0.375, 1.0)),  # of 4096x4096, an eighth
+            ((3456, 4608), (1024, 1024), (0.3, 0.4, 0.448148148, 0.511111111)),
+        ],
+    )
+    def test_peak_memory_keeps_to_the_budget(self, weights, lr, size, window):
+        """A process of its own, whose peak beyond LR and output is that of the upsampler."""
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE, *map(str, (*lr, *size, *window))],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert float(done.stdout) <= 256, done.stdout
+
+
+MEASURE = """
+import resource, sys
+import torch
+from liif_bench.upsamplers import load_upsampler
+from liif_bench.upsamplers.base import Options, Window
+
+numbers = sys.argv[1:]
+lr_size, size = [tuple(map(int, numbers[i : i + 2])) for i in (0, 2)]
+window = Window(*map(float, numbers[4:8]))
+upsampler = load_upsampler("liif-edsr", Options(memory=256 << 20))
+upsampler.encode(torch.rand(3, 32, 32)).render((64, 64))  # libraries' own buffers
+lr = torch.rand(3, *lr_size)
+ready = lr.mul(1), torch.ones(3, *size), torch.ones(3, *size)
+del ready  # what LR in the network's range and the output in both ranges take
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+before = peak()
+upsampler.encode(lr).render(size, window)
+print(peak() - before)
+"""

@@ -14,6 +14,7 @@ from liif_bench.upsamplers.base import FULL, Options, Weights, Window, check_lr
 from liif_bench.upsamplers.liif.checkpoint import Checkpoint, read_checkpoint
 from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
 from liif_bench.upsamplers.liif.edsr import EdsrBaseline
+from liif_bench.upsamplers.liif.features import Features, make_features
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
 
@@ -26,17 +27,17 @@ class LiifImage:
     """An LR image as a local implicit function.
 
     Attributes:
-        features: `(64, h, w)` latent codes.
+        features: The latent codes.
         decoder: The MLP that reads them.
     """
 
-    features: Tensor
+    features: Features
     decoder: Decoder
 
     @torch.inference_mode()
     def render(self, size: tuple[int, int], window: Window = FULL) -> Tensor:
         """Render a window; see `ContinuousImage.render`."""
-        height, width = self.features.shape[1:]
+        height, width = self.features.size
         config = self.decoder.config
         rows = locate(height, size[0], window.top, window.bottom, config)
         columns = locate(width, size[1], window.left, window.right, config)
@@ -65,6 +66,8 @@ class LiifEdsr:
         self.encoder = EdsrBaseline()
         self.encoder.load_state_dict(checkpoint.encoder)
         self.encoder.eval().requires_grad_(False).to(self.device, options.dtype)
+        self.encoder.to(memory_format=torch.channels_last)
+        self.memory = options.memory
         config = DecoderConfig(
             feat_unfold=checkpoint.feat_unfold,
             cell_decode=checkpoint.cell_decode,
@@ -72,7 +75,12 @@ class LiifEdsr:
             cell_rule=options.cell_rule,
         )
         self.decoder = Decoder(
-            checkpoint.layers, EdsrBaseline.channels, config, self.device, options.dtype
+            checkpoint.layers,
+            EdsrBaseline.channels,
+            config,
+            self.device,
+            options.dtype,
+            options.memory,
         )
         self.dtype = options.dtype
 
@@ -80,8 +88,8 @@ class LiifEdsr:
     def encode(self, lr: Tensor) -> LiifImage:
         """Encode LR; see `Upsampler.encode`."""
         check_lr(lr)
-        normalised = (lr.to(self.device) - 0.5) / 0.5
-        return LiifImage(self.encoder(normalised[None].to(self.dtype))[0], self.decoder)
+        normalised = ((lr.to(self.device) - 0.5) / 0.5).to(self.dtype)
+        return LiifImage(make_features(normalised, self.encoder, self.memory), self.decoder)
 
 
 def liif_edsr(options: Options, checkpoint: str = "") -> LiifEdsr:

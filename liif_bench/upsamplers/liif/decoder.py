@@ -24,6 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from liif_bench.upsamplers.liif.features import Features
+
 # The paper's code moves the four queries by this much (in [-1, 1] coordinates), so that a pixel on
 # the line between two latent codes has a definite side.
 _SIDE = 1e-6
@@ -31,6 +33,7 @@ _SIDE = 1e-6
 # Measured on a CPU: large enough that the matrix products run at speed, small enough for its cache.
 _TILE_ROWS = 32
 _TILE_COLUMNS = 64
+_TILE_BUFFERS = 4  # of the size of a tile's hidden vectors, at once
 _BAND_BYTES = 48 << 20
 
 
@@ -120,6 +123,7 @@ class Decoder:
         config: The switches that fit the weights.
         device: Where to compute.
         dtype: What to compute in.
+        memory: Bytes that may be held beyond features and output.
     """
 
     def __init__(
@@ -129,8 +133,11 @@ class Decoder:
         config: DecoderConfig,
         device: torch.device,
         dtype: torch.dtype,
+        memory: int,
     ) -> None:
         self.config = config
+        self.device = device
+        self.memory = memory
         first, self.first_bias = (part.to(device, torch.float32) for part in layers[0])
         kernel = 3 if config.feat_unfold else 1
         split = channels * kernel * kernel
@@ -143,11 +150,11 @@ class Decoder:
         ]
         self.last = tuple(part.to(device, torch.float32) for part in layers[-1])
 
-    def render(self, features: Tensor, rows: Axis, columns: Axis) -> Tensor:
+    def render(self, features: Features, rows: Axis, columns: Axis) -> Tensor:
         """Decode a grid of output pixels.
 
         Args:
-            features: `(C, h, w)` feature map.
+            features: The features of LR.
             rows: Geometry of the output rows.
             columns: Geometry of the output columns.
 
@@ -155,41 +162,71 @@ class Decoder:
             `(3, H, W)` float32 in the range of the training targets, on the features' device.
         """
         height, width = len(rows.offsets[0]), len(columns.offsets[0])
-        device = features.device
-        row_terms = self._first_layer_terms(rows, 0, device)
-        column_terms = self._first_layer_terms(columns, 1, device)
-        column_indices = [index.to(device) for index in columns.indices]
-        row_shares = [share.to(device, torch.float32) for share in rows.shares]
-        column_shares = [share.to(device, torch.float32) for share in columns.shares]
-        out = torch.empty(3, height, width, device=device)
-        weight, bias = self.last
-
-        @torch.inference_mode()  # which holds for one thread only
-        def decode(projected: Tensor, first_row: int, place: tuple[slice, slice]) -> None:
-            y, x = place
-            lowest, highest = int(rows.indices[0][y.start]), int(rows.indices[-1][y.stop - 1])
-            tile = Tile(
-                projected[lowest - first_row : highest - first_row + 1],
-                [(index[y] - lowest).to(device) for index in rows.indices],
-                [index[x] for index in column_indices],
-                [term[y] for term in row_terms],
-                [term[x] for term in column_terms],
-                [share[y] for share in row_shares],
-                [share[x] for share in column_shares],
-            )
-            rgb = torch.addmm(bias, self._blend(tile), weight.t())
-            out[:, y, x] = rgb.view(y.stop - y.start, x.stop - x.start, 3).permute(2, 0, 1)
-
-        with _workers(device) as pool:
-            for top, bottom, band in self._bands(rows, features.shape):
-                projected = self._project(features, band)
-                places = _tiles(top, bottom, width)
-                # map, since it drops what has not begun when an error or Ctrl-C ends the loop
-                for _ in pool.map(partial(decode, projected, band.start), places):
-                    pass
+        sampled = Sampled(
+            rows,
+            columns,
+            self._first_layer_terms(rows, 0),
+            self._first_layer_terms(columns, 1),
+            [share.to(self.device, torch.float32) for share in rows.shares],
+            [share.to(self.device, torch.float32) for share in columns.shares],
+        )
+        out = torch.empty(3, height, width, device=self.device)
+        most = features.longest - 2 * self._reach
+        with self._workers() as pool:
+            for ys in _split(rows, 0, height, most):
+                for xs in _split(columns, 0, width, most):
+                    self._render_block(features, sampled, ys, xs, out, pool)
         return out
 
-    def _first_layer_terms(self, axis: Axis, dimension: int, device: torch.device) -> list[Tensor]:
+    def _render_block(
+        self,
+        features: Features,
+        sampled: Sampled,
+        ys: Span,
+        xs: Span,
+        out: Tensor,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        """Decode a block of output pixels from one part of the features, band by band."""
+        height, width = features.size
+        around_y, around_x = ys.lr(self._reach, height), xs.lr(self._reach, width)
+        part = features.part(around_y, around_x)
+        most = max(2, self._band_bytes // (self._hidden_bytes * (xs.highest - xs.lowest + 1)))
+        for band in _split(sampled.rows, ys.start, ys.stop, most):
+            codes = self._project(part, band, xs, (around_y.start, around_x.start), (height, width))
+            decode = partial(self._decode, codes, sampled, band.lowest, xs.lowest, out)
+            # map, since it drops what has not begun when an error or Ctrl-C ends the loop
+            for _ in pool.map(decode, _tiles(band, xs)):
+                pass
+
+    @torch.inference_mode()  # which holds for one thread only
+    def _decode(
+        self,
+        codes: Tensor,
+        sampled: Sampled,
+        first_row: int,
+        first_column: int,
+        out: Tensor,
+        place: tuple[slice, slice],
+    ) -> None:
+        """Decode one tile of output pixels from projected codes, into its place."""
+        y, x = place
+        rows, columns = sampled.rows, sampled.columns
+        lowest, highest = int(rows.indices[0][y.start]), int(rows.indices[-1][y.stop - 1])
+        tile = Tile(
+            codes[lowest - first_row : highest - first_row + 1],
+            [(index[y] - lowest).to(self.device) for index in rows.indices],
+            [(index[x] - first_column).to(self.device) for index in columns.indices],
+            [term[y] for term in sampled.row_terms],
+            [term[x] for term in sampled.column_terms],
+            [share[y] for share in sampled.row_shares],
+            [share[x] for share in sampled.column_shares],
+        )
+        weight, bias = self.last
+        rgb = torch.addmm(bias, self._blend(tile), weight.t())
+        out[:, y, x] = rgb.view(y.stop - y.start, x.stop - x.start, 3).permute(2, 0, 1)
+
+    def _first_layer_terms(self, axis: Axis, dimension: int) -> list[Tensor]:
         """Return, for each shift, what one axis adds to the first layer: `(n, hidden)`."""
         constant = torch.zeros_like(self.first_bias)
         if self.cell is not None:
@@ -197,48 +234,143 @@ class Decoder:
         if dimension == 0:
             constant = constant + self.first_bias
         return [
-            (offset.to(device, torch.float32)[:, None] * self.coordinate[:, dimension] + constant)
+            offset.to(self.device, torch.float32)[:, None] * self.coordinate[:, dimension]
+            + constant
             for offset in axis.offsets
         ]
 
-    def _bands(self, rows: Axis, shape: torch.Size) -> Iterator[tuple[int, int, slice]]:
-        """Split the output rows so that the LR rows under each part fit the memory of a band."""
-        hidden, width = len(self.first_bias), shape[2]
-        most = max(2, _BAND_BYTES // (hidden * width * self.kernel.element_size()))
-        lowest, highest = rows.indices[0].tolist(), rows.indices[-1].tolist()
-        top = 0
-        while top < len(lowest):
-            bottom = top + 1
-            while bottom < len(lowest) and highest[bottom] - lowest[top] < most:
-                bottom += 1
-            yield top, bottom, slice(lowest[top], highest[bottom - 1] + 1)
-            top = bottom
+    def _project(
+        self, part: Tensor, ys: Span, xs: Span, first: tuple[int, int], size: tuple[int, int]
+    ) -> Tensor:
+        """Apply the first layer's feature part to some LR pixels: `(rows, columns, hidden)`.
 
-    def _project(self, features: Tensor, band: slice) -> Tensor:
-        """Apply the first layer's feature part to some LR rows: `(rows, w, hidden)`."""
-        reach = self.kernel.shape[-1] // 2
-        height = features.shape[1]
-        above, below = max(0, band.start - reach), min(height, band.stop + reach)
-        missing = (reach, reach, above - (band.start - reach), band.stop + reach - below)
-        seen = F.pad(features[:, above:below], missing)
+        Args:
+            part: Features of these pixels and, unless they end at the image's edge, of those
+                around them.
+            ys: The rows.
+            xs: The columns.
+            first: Row and column of LR at which `part` begins.
+            size: `(h, w)` of LR; beyond it features are zero.
+        """
+        spans = [span.lr(self._reach, side) for span, side in zip((ys, xs), size, strict=True)]
+        seen = part[
+            :,
+            spans[0].start - first[0] : spans[0].stop - first[0],
+            spans[1].start - first[1] : spans[1].stop - first[1],
+        ]
+        missing = [
+            (span.start - (each.lowest - self._reach), each.highest + self._reach + 1 - span.stop)
+            for span, each in zip(spans, (ys, xs), strict=True)
+        ]
+        seen = F.pad(seen, (*missing[1], *missing[0]))
         return F.conv2d(seen[None], self.kernel)[0].permute(1, 2, 0).contiguous()
+
+    @property
+    def _reach(self) -> int:
+        """How far the first layer sees beyond a latent code's own pixel."""
+        return self.kernel.shape[-1] // 2
+
+    @property
+    def _hidden_bytes(self) -> int:
+        return len(self.first_bias) * self.kernel.element_size()
+
+    @property
+    def _band_bytes(self) -> int:
+        """Bytes of projected codes that a band may have; making them takes as much again."""
+        return min(_BAND_BYTES, self.memory // 8)
+
+    def _workers(self) -> ThreadPoolExecutor:
+        """Return threads that each decode whole tiles: on the CPU one per core that memory allows.
+
+        Each runs its matrix products alone. That is faster than letting torch split every small
+        product among its own threads, which wait for each other each time, and much faster on a
+        busy machine.
+        """
+        of_a_tile = _TILE_ROWS * _TILE_COLUMNS * len(self.first_bias) * 4 * _TILE_BUFFERS
+        allowed = max(1, self.memory // 4 // of_a_tile)
+        count = min(torch.get_num_threads(), allowed) if self.device.type == "cpu" else 1
+        return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
     def _blend(self, tile: Tile) -> Tensor:
         """Return the blended last hidden vectors of a tile, `(queries, hidden)` float32."""
-        dtype = tile.codes.dtype
-        queries = len(tile.row_shares[0]) * len(tile.column_shares[0])
-        blended = torch.zeros(queries, tile.codes.shape[-1], device=tile.codes.device)
+        height, width = len(tile.row_shares[0]), len(tile.column_shares[0])
+        shape = (height * width, tile.codes.shape[-1])
+        vectors, spare = tile.codes.new_empty(shape), tile.codes.new_empty(shape)
+        blended = torch.zeros(shape, device=tile.codes.device)
         for j, column_share in enumerate(tile.column_shares):
             # LR rows by output columns, shared by every output row between these LR rows
             lines = tile.codes[:, tile.column_indices[j]] + tile.column_terms[j]
             for i, row_share in enumerate(tile.row_shares):
-                hidden = lines[tile.row_indices[i]].add_(tile.row_terms[i][:, None]).relu_()
-                vectors = hidden.flatten(0, 1).to(dtype)
+                _add_rows(
+                    lines, tile.row_indices[i], tile.row_terms[i], vectors.view(height, width, -1)
+                )
+                vectors.relu_()
                 for weight, bias in self.hidden:
-                    vectors = torch.addmm(bias, vectors, weight).relu_()
+                    torch.addmm(bias, vectors, weight, out=spare).relu_()
+                    vectors, spare = spare, vectors
                 share = torch.outer(row_share, column_share).flatten()[:, None]
                 blended.addcmul_(vectors.float(), share)
         return blended
+
+
+def _add_rows(lines: Tensor, indices: Tensor, terms: Tensor, out: Tensor) -> None:
+    """Write `lines[indices] + terms` row by row, rounded to the output's format.
+
+    On the CPU one small sum per output row spares a pass over the tile; a GPU wants one large sum.
+
+    Args:
+        lines: `(LR rows, columns, hidden)` float32.
+        indices: `(rows,)` the LR row of each output row.
+        terms: `(rows, hidden)` float32.
+        out: `(rows, columns, hidden)`.
+    """
+    if out.device.type == "cpu":
+        for row, index in enumerate(indices.tolist()):
+            torch.add(lines[index], terms[row], out=out[row])
+    else:
+        torch.add(lines[indices], terms[:, None], out=out)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Output pixels along an axis and the latent codes that they see.
+
+    Attributes:
+        start: First output pixel.
+        stop: The one after the last.
+        lowest: First latent code.
+        highest: Last latent code.
+    """
+
+    start: int
+    stop: int
+    lowest: int
+    highest: int
+
+    def lr(self, reach: int, length: int) -> slice:
+        """Return the LR pixels within reach of the codes, as far as there are any."""
+        return slice(max(0, self.lowest - reach), min(length, self.highest + reach + 1))
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a grid of output pixels adds to the latent codes, on the decoder's device.
+
+    Attributes:
+        rows: Geometry of the output rows.
+        columns: Geometry of the output columns.
+        row_terms: For each shift, what an output row adds to the first layer.
+        column_terms: For each shift, what an output column adds to it.
+        row_shares: For each shift, the weights of the blend along the rows.
+        column_shares: For each shift, the weights of the blend along the columns.
+    """
+
+    rows: Axis
+    columns: Axis
+    row_terms: list[Tensor]
+    column_terms: list[Tensor]
+    row_shares: list[Tensor]
+    column_shares: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -264,18 +396,22 @@ class Tile:
     column_shares: list[Tensor]
 
 
-def _workers(device: torch.device) -> ThreadPoolExecutor:
-    """Return threads that each decode whole tiles, one per core on the CPU, one on a GPU.
+def _split(axis: Axis, start: int, stop: int, most: int) -> Iterator[Span]:
+    """Split output pixels along an axis so that each part sees at most so many latent codes."""
+    lowest, highest = axis.indices[0], axis.indices[-1]
+    while start < stop:
+        # the first pixel may see two codes, however few are allowed
+        limit = max(int(lowest[start]) + most, int(highest[start]) + 1)
+        end = int(torch.searchsorted(highest[start:stop], limit)) + start
+        yield Span(start, end, int(lowest[start]), int(highest[end - 1]))
+        start = end
 
-    Each runs its matrix products alone. That is faster than letting torch split every small product
-    among its own threads, which wait for each other each time, and much faster on a busy machine.
-    """
-    count = torch.get_num_threads() if device.type == "cpu" else 1
-    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
-
-def _tiles(top: int, bottom: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Cut output rows into tiles."""
-    for x in range(0, width, _TILE_COLUMNS):
-        for y in range(top, bottom, _TILE_ROWS):
-            yield slice(y, min(y + _TILE_ROWS, bottom)), slice(x, min(x + _TILE_COLUMNS, width))
+def _tiles(ys: Span, xs: Span) -> Iterator[tuple[slice, slice]]:
+    """Cut output pixels into tiles."""
+    for x in range(xs.start, xs.stop, _TILE_COLUMNS):
+        for y in range(ys.start, ys.stop, _TILE_ROWS):
+            yield (
+                slice(y, min(y + _TILE_ROWS, ys.stop)),
+                slice(x, min(x + _TILE_COLUMNS, xs.stop)),
+            )

@@ -30,6 +30,8 @@ class EdsrBaseline(nn.Module):
 
     channels = 64
     blocks = 16
+    reach = 2 * blocks + 2
+    """How far a feature sees: each of the 3x3 convolutions adds one LR pixel."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,0 +1,133 @@
+"""Feature maps: whole where they fit the budget of memory, made tile by tile where they do not.
+
+A feature answers to the LR pixels within `EdsrBaseline.reach` of it. A tile is encoded with that
+margin around it, or up to the image's edge, where the network pads with zeros as it would for the
+whole; what the margin spoils is cut off. So a tile equals that part of the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from liif_bench.upsamplers.liif.edsr import EdsrBaseline
+
+# Feature maps that the encoder holds at once, with what its convolutions need besides (measured).
+_LIVE_MAPS = 4.5
+_ANY_LENGTH = 1 << 40
+_SHARE_OF_ENCODER = 0.5
+_SHARE_OF_MAP = 0.4
+
+
+class Features(Protocol):
+    """The features of an LR image.
+
+    Attributes:
+        size: `(h, w)` of LR in pixels.
+        longest: Longest side of a part that may be asked for, in LR pixels.
+    """
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(h, w)` of LR."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Longest side of a part."""
+        ...
+
+    def part(self, rows: slice, columns: slice) -> Tensor:
+        """Return the features of some LR pixels, `(C, rows, columns)`."""
+        ...
+
+
+@dataclass(frozen=True)
+class WholeFeatures:
+    """A feature map that is held.
+
+    Attributes:
+        map: `(C, h, w)`.
+    """
+
+    map: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(h, w)` of LR."""
+        return self.map.shape[1], self.map.shape[2]
+
+    @property
+    def longest(self) -> int:
+        """Longest side of a part: any."""
+        return _ANY_LENGTH
+
+    def part(self, rows: slice, columns: slice) -> Tensor:
+        """Return the features of some LR pixels, `(C, rows, columns)`."""
+        return self.map[:, rows, columns]
+
+
+@dataclass(frozen=True)
+class TiledFeatures:
+    """A feature map that is made part by part, each time that a part is asked for.
+
+    Attributes:
+        lr: `(3, h, w)` in the encoder's format and range.
+        encoder: The network.
+        longest: Longest side of a part that keeps to the budget, in LR pixels.
+    """
+
+    lr: Tensor
+    encoder: EdsrBaseline
+    longest: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(h, w)` of LR."""
+        return self.lr.shape[1], self.lr.shape[2]
+
+    @torch.inference_mode()
+    def part(self, rows: slice, columns: slice) -> Tensor:
+        """Return the features of some LR pixels, `(C, rows, columns)`."""
+        reach = self.encoder.reach
+        top, left = max(0, rows.start - reach), max(0, columns.start - reach)
+        seen = self.lr[None, :, top : rows.stop + reach, left : columns.stop + reach]
+        made: Tensor = self.encoder(seen)[0]
+        return made[
+            :, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+        ]
+
+
+@torch.inference_mode()
+def make_features(lr: Tensor, encoder: EdsrBaseline, memory: int) -> Features:
+    """Encode LR within a budget of memory.
+
+    Args:
+        lr: `(3, h, w)` in the encoder's format, device and range.
+        encoder: The network.
+        memory: Bytes that may be held beyond `lr`.
+
+    Returns:
+        The whole map if it fits in the budget, however it was made; otherwise one that is made
+        part by part when it is asked for.
+    """
+    height, width = lr.shape[1:]
+    per_pixel = encoder.channels * lr.element_size()
+    most = _SHARE_OF_ENCODER * memory / (_LIVE_MAPS * per_pixel)  # pixels encoded at once
+    if height * width <= most:
+        return WholeFeatures(encoder(lr[None])[0])
+    longest = max(1, math.isqrt(int(most)) - 2 * encoder.reach)
+    tiled = TiledFeatures(lr, encoder, longest)
+    if height * width * per_pixel > _SHARE_OF_MAP * memory:
+        return tiled
+    whole = lr.new_empty(encoder.channels, height, width)
+    for top in range(0, height, longest):
+        for left in range(0, width, longest):
+            rows = slice(top, min(top + longest, height))
+            columns = slice(left, min(left + longest, width))
+            whole[:, rows, columns] = tiled.part(rows, columns)
+    return WholeFeatures(whole)
