@@ -137,7 +137,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise LiifBenchError(f"image '{path}' does not exist") from error
     except UnidentifiedImageError as error:
         raise LiifBenchError(f"'{path}' is not an image that can be decoded") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LiifBenchError(f"'{path}' is refused as too large: {error}") from error
     except Exception as error:  # decoders raise almost anything on hostile bytes
         raise LiifBenchError(f"'{path}' cannot be decoded: {error}") from error
