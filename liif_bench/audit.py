@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,13 @@ from liif_bench.datasets.folder import image_files
 from liif_bench.datasets.root import find_folder
 from liif_bench.devices import forbid_tf32, resolve_device
 from liif_bench.errors import LiifBenchError
-from liif_bench.evaluate import finish, make_case, render_case
+from liif_bench.evaluate import finish, make_case, render_case, score_case
 from liif_bench.images import read_rgb, to_tensor
 from liif_bench.metrics import load_metric
-from liif_bench.metrics.base import Case, Metric, Output
+from liif_bench.metrics.base import Case, Metric
 from liif_bench.progress import Progress, silent
 from liif_bench.protocol import NetworkRules, Protocol
-from liif_bench.records import GIVEN_LR, Run, value_or_error
+from liif_bench.records import GIVEN_LR, Run
 from liif_bench.upsamplers import load_upsampler
 from liif_bench.upsamplers.base import Options, Upsampler
 
@@ -55,17 +56,16 @@ class _Scorer:
 
     def score(self, case: Case, sr: Tensor, protocols: Iterable[Protocol]) -> list[Row]:
         """Return one row per protocol and metric; equal scorings are computed once."""
-        outputs: dict[str, Output] = {}
         rows = []
-        for protocol in protocols:
-            output = outputs.setdefault(protocol.rounding, finish(sr, protocol))
-            scored = replace(case, protocol=protocol)
-            for metric in self.metrics:
-                rules = getattr(protocol, metric.name)
-                value, error = output.memo.once(
-                    (metric.name, rules), _scoring(metric, scored, output)
-                )
-                rows.append(self._row(metric, protocol, value, error))
+        for _, alike in _grouped(protocols, lambda protocol: protocol.rounding):
+            output = finish(sr, alike[0])
+            for protocol in alike:
+                scored = replace(case, protocol=protocol)
+                for metric in self.metrics:
+                    rules = getattr(protocol, metric.name)
+                    compute = partial(score_case, metric, scored, output)
+                    value, error = output.memo.once((metric.name, rules), compute)
+                    rows.append(self._row(metric, protocol, value, error))
         return rows
 
     def fail(self, reason: str, protocols: Iterable[Protocol]) -> list[Row]:
@@ -86,18 +86,6 @@ class _Scorer:
             "value": value,
             "error": error,
         }
-
-
-def _scoring(
-    metric: Metric, case: Case, output: Output
-) -> Callable[[], tuple[float | None, str | None]]:
-    def score() -> tuple[float | None, str | None]:
-        try:
-            return value_or_error(metric.score(case, output))
-        except LiifBenchError as error:
-            return None, str(error)
-
-    return score
 
 
 def audit_run(

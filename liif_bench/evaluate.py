@@ -221,10 +221,18 @@ def _measure(
         return None, answer.error
     if metric.name in bench.broken:
         return None, bench.broken[metric.name]
+    with bench.stopwatch.stage(metric.name):
+        return score_case(metric, case, answer.output)
+
+
+def score_case(metric: Metric, case: Case, output: Output) -> tuple[float | None, str | None]:
+    """Let a metric score an output; whatever it raises becomes the reason why there is no value.
+
+    Returns:
+        The value or None, and the reason or None.
+    """
     try:
-        with bench.stopwatch.stage(metric.name):
-            value = metric.score(case, answer.output)
-        return value_or_error(value)
+        return value_or_error(metric.score(case, output))
     except NotApplicableError as error:
         return None, f"{NOT_APPLICABLE}{error}"
     except Exception as error:  # a metric may be anybody's code

@@ -58,6 +58,12 @@ class Reference(BaseModel):
         return 0.5 * 10.0**-self.decimals
 
     @property
+    def remarks(self) -> list[str]:
+        """What a reader has to know besides source and protocol."""
+        retrained = ["another training run"] if self.retrained else []
+        return retrained + ([self.note] if self.note else [])
+
+    @property
     def protocol_hash(self) -> str | None:
         """Hash of its protocol, None where that is not known."""
         known = self.protocol in protocol_names()

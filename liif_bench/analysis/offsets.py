@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_args
 
 import numpy as np
@@ -210,15 +211,15 @@ class Audit:
     def _values(
         self, protocol: Protocol, group: tuple[str, str], metric: str, scale: float
     ) -> pd.Series[float]:
-        rows = self.scores
-        rows = rows[
-            (rows["protocol_hash"] == protocol.hash)
-            & (rows["dataset"] == group[0])
-            & (rows["upsampler"] == group[1])
-            & (rows["metric"] == metric)
-            & (rows["scale"] == scale)
-        ]
-        return rows.set_index("item")["value"]
+        nothing: pd.Series[float] = pd.Series(dtype=float)
+        return self._cells.get((protocol.hash, *group, metric, scale), nothing)
+
+    @cached_property
+    def _cells(self) -> dict[Any, pd.Series[float]]:
+        """Scores by image, for each protocol, data set, upsampler, metric and scale."""
+        keys = ["protocol_hash", "dataset", "upsampler", "metric", "scale"]
+        by_item = self.scores.set_index("item")
+        return {key: rows["value"].astype(float) for key, rows in by_item.groupby(keys)}
 
 
 def needed_protocols(

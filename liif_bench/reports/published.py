@@ -73,9 +73,7 @@ def _notes(comparisons: Sequence[Comparison], missing: Mapping[str, str]) -> lis
     sources: dict[str, list[str]] = {}
     for one in comparisons:
         reference = one.reference
-        further = ["another training run"] if reference.retrained else []
-        further += [reference.note] if reference.note else []
-        remark = f" ({'; '.join(further)})" if further else ""
+        remark = f" ({'; '.join(reference.remarks)})" if reference.remarks else ""
         lines = sources.setdefault(reference.source + remark, [])
         if reference.method not in lines:
             lines.append(reference.method)

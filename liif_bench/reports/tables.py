@@ -222,9 +222,7 @@ class Table:
 
 def _published_note(reference: Reference) -> str:
     confirmed = "confirmed" if reference.verified else "not confirmed independently"
-    further = [f"protocol {reference.protocol}", confirmed]
-    further += ["another training run"] if reference.retrained else []
-    further += [reference.note] if reference.note else []
+    further = [f"protocol {reference.protocol}", confirmed, *reference.remarks]
     return (
         f"{DAGGER} {reference.method}: published, not measured here; {reference.source};"
         f" {', '.join(further)}"
