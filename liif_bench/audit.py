@@ -36,7 +36,7 @@ from liif_bench.metrics.base import Case, Metric
 from liif_bench.progress import Progress, silent
 from liif_bench.protocol import NetworkRules, Protocol
 from liif_bench.records import GIVEN_LR, Run
-from liif_bench.upsamplers import load_upsampler
+from liif_bench.upsamplers import UPSAMPLERS, load_upsampler
 from liif_bench.upsamplers.base import Options, Upsampler
 
 Row = dict[str, Any]
@@ -134,6 +134,8 @@ def audit_run(
         if dataset.fingerprint() != run.manifest["plan"]["datasets"][spec]["sha256"]:
             raise LiifBenchError(f"the files of '{spec}' are not those that '{run.path}' measured")
         datasets.append(dataset)
+    if models is None:
+        UPSAMPLERS.refuse_foreign(request["models"], f"the run '{run.path}'")
     chosen = tuple(_chosen("model", request["models"], models))
     at = [float(scale) for scale in _chosen("scale", run.manifest["plan"]["scales"], scales)]
     steps = single_steps(base, metrics)
@@ -141,7 +143,7 @@ def audit_run(
     forbid_tf32()
     where = resolve_device(device)
     ready = tuple(load_metric(metric, where) for metric in metrics)
-    upsamplers = _Upsamplers(chosen, where, protocols.values())
+    upsamplers = _Upsamplers(chosen, where, protocols.values(), progress.warn)
     rows: list[Row] = []
     tasks = [(d.name, item, scale) for d in datasets for item in d.items for scale in at]
     with progress.cases(len(tasks), len(tasks), len(tasks)) as advance:
@@ -166,14 +168,20 @@ def _chosen(kind: str, available: Sequence[Any], wanted: Sequence[Any] | None) -
 class _Upsamplers:
     """Every model under every way of running networks that is asked for, loaded once."""
 
-    def __init__(self, models: Sequence[str], device: str, protocols: Iterable[Protocol]) -> None:
+    def __init__(
+        self,
+        models: Sequence[str],
+        device: str,
+        protocols: Iterable[Protocol],
+        notice: Callable[[str], None],
+    ) -> None:
         self._loaded: dict[tuple[str, NetworkRules], Upsampler] = {}
         self.models = models
         for protocol in protocols:
             for model in models:
                 if (model, protocol.network) not in self._loaded:
                     options = Options.under(protocol.network, device)
-                    self._loaded[model, protocol.network] = load_upsampler(model, options)
+                    self._loaded[model, protocol.network] = load_upsampler(model, options, notice)
 
     def get(self, model: str, rules: NetworkRules) -> Upsampler:
         """Return a model that runs as these rules say."""

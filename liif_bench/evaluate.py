@@ -17,7 +17,7 @@ from liif_bench.metrics.base import Case, Metric, Output
 from liif_bench.profile import MAKING_LR, READING, Stopwatch, encode_stage, render_stage
 from liif_bench.protocol import Protocol
 from liif_bench.records import GIVEN_LR, NOT_APPLICABLE, Record, value_or_error
-from liif_bench.upsamplers.base import Upsampler, regime
+from liif_bench.upsamplers.base import Request, Upsampler, encode_case, regime
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def make_case(
         else:
             kept, cropped = fit_pair(given, hr, scale)
             lr, source = to_tensor(kept), GIVEN_LR
-        return Case(protocol, scale, lr, to_tensor(cropped), source, item.labels)
+        return Case(protocol, scale, lr, to_tensor(cropped), source, item.labels, item.name)
 
 
 def answer_case(upsampler: Upsampler, case: Case, stopwatch: Stopwatch | None = None) -> Answer:
@@ -189,7 +189,8 @@ def render_case(upsampler: Upsampler, case: Case, stopwatch: Stopwatch | None = 
     watch = stopwatch or Stopwatch()
     try:
         with watch.stage(encode_stage(upsampler.name)):
-            encoded = upsampler.encode(case.lr)
+            request = Request(case.item, case.scale, case.size, case.lr)
+            encoded = encode_case(upsampler, request)
         with watch.stage(render_stage(upsampler.name)):
             sr = encoded.render(case.size)
     except Exception as error:  # an upsampler may be anybody's code

@@ -113,7 +113,9 @@ def run_plan(
     if plan.protocol.lr.given:
         for dataset in datasets:
             check_pairs(dataset.items, plan.scales)
-    upsamplers = _load_upsamplers(plan)
+    for reason in plan.left_out:
+        progress.warn(reason)
+    upsamplers = _load_upsamplers(plan, progress)
     folder = out or fresh_folder(plan.suite)
     with _claimed(folder):
         manifest = _open_manifest(folder, plan, datasets, upsamplers, command)
@@ -211,10 +213,10 @@ def _stepper(label: str, advance: Callable[[str, float], None]) -> Callable[[str
     return lambda step: advance(f"{label} · {step}", 0)
 
 
-def _load_upsamplers(plan: Plan) -> tuple[Upsampler, ...]:
+def _load_upsamplers(plan: Plan, progress: Progress) -> tuple[Upsampler, ...]:
     memory = DEFAULT_MEMORY if plan.memory is None else plan.memory
     options = Options.under(plan.protocol.network, plan.device, memory)
-    upsamplers = tuple(load_upsampler(model, options) for model in plan.models)
+    upsamplers = tuple(load_upsampler(model, options, progress.warn) for model in plan.models)
     names = [upsampler.name for upsampler in upsamplers]
     for name in names:
         if names.count(name) > 1:
@@ -319,7 +321,7 @@ def _open_manifest(
     Raises:
         LiifBenchError: The folder belongs to another plan; the message names what differs.
     """
-    identity = {
+    identity: dict[str, Any] = {
         "suite": plan.suite,
         "suite_version": plan.suite_version,
         "protocol": plan.protocol.name,
@@ -336,6 +338,8 @@ def _open_manifest(
         "seed": plan.seed,
         "liif_bench": liif_bench.__version__,
     }
+    if settings := {u.name: dict(u.settings) for u in upsamplers if u.settings}:
+        identity["model_settings"] = settings
     found = read_manifest(folder)
     if found is not None:
         theirs = found.get("plan", {})
@@ -365,6 +369,7 @@ def _open_manifest(
         "request": {
             "datasets": list(plan.datasets),
             "models": list(plan.models),
+            "left_out": list(plan.left_out),
             "data_root": None if plan.data_root is None else str(plan.data_root.absolute()),
         },
         "protocol": plan.protocol.model_dump(),

@@ -8,6 +8,7 @@ package in the registry's group. Nothing heavy is imported until a part is loade
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
@@ -27,6 +28,11 @@ class Entry:
         summary: One line for ``liif-bench list``.
         argument: What may follow the name after a colon, or "" where nothing may.
         argument_required: Whether the name alone is not enough.
+        requires: Modules that it imports and that are not installed with liif-bench everywhere.
+        extra: The extra of liif-bench that installs them.
+        weights: Ids of the registered weights that it reads.
+        foreign: What of somebody else's it runs, such as "a program"; "" where it runs nothing.
+            A part that does is used only where the user named it.
     """
 
     name: str
@@ -34,6 +40,15 @@ class Entry:
     summary: str
     argument: str = ""
     argument_required: bool = False
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    weights: tuple[str, ...] = ()
+    foreign: str = ""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The modules of `requires` that are not installed; nothing is imported to find out."""
+        return tuple(name for name in self.requires if importlib.util.find_spec(name) is None)
 
     @property
     def usage(self) -> str:
@@ -85,6 +100,31 @@ class Registry:
             )
         return entry, argument
 
+    def lack(self, entry: Entry) -> str:
+        """Return one line: which modules a part lacks and how to get them."""
+        return (
+            f"{self.kind} '{entry.name}' needs {' and '.join(entry.missing)}, which is not"
+            f" installed: pip install 'liif-bench[{entry.extra}]'"
+        )
+
+    def refuse_foreign(self, specs: Iterable[str], where: str) -> None:
+        """Refuse parts that run somebody else's code where the user did not name them.
+
+        Args:
+            specs: As they stand in a file.
+            where: The file, as in "suite 'x'".
+
+        Raises:
+            LiifBenchError: One of them would run something.
+        """
+        for spec in specs:
+            entry, _ = self.parse(spec)
+            if entry.foreign:
+                raise LiifBenchError(
+                    f"{where} names {self.kind} '{spec}', which runs {entry.foreign}: if you trust"
+                    f" it, name it yourself with --{self.kind} '{spec}'"
+                )
+
     def factory(self, spec: str) -> tuple[Any, str]:
         """Import the factory that ``spec`` names.
 
@@ -95,9 +135,12 @@ class Registry:
             The factory and the argument.
 
         Raises:
-            LiifBenchError: As `parse`, or a plug-in that cannot be imported.
+            LiifBenchError: As `parse`; what it requires is not installed; a plug-in that cannot
+                be imported.
         """
         entry, argument = self.parse(spec)
+        if entry.missing:
+            raise LiifBenchError(self.lack(entry))
         module, _, attribute = entry.target.partition(":")
         try:
             return reduce(getattr, attribute.split("."), importlib.import_module(module)), argument

@@ -35,6 +35,8 @@ class Suite(BaseModel):
         scales: Real numbers >= 1.
         models: Upsamplers, in the order of the table's rows.
         metrics: In the order of the table's sections.
+        optional: Those of `models` that are left out, with a warning, where what they need is not
+            installed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class Suite(BaseModel):
     scales: tuple[float, ...] = Field(min_length=1)
     models: tuple[str, ...] = Field(min_length=1)
     metrics: tuple[str, ...] = Field(min_length=1)
+    optional: tuple[str, ...] = ()
 
     @field_validator("scales")
     @classmethod
@@ -73,6 +76,7 @@ class Plan(BaseModel):
         seed: For whatever draws random numbers.
         data_root: Folder of the named data sets; None for the default.
         memory: Bytes that an upsampler may hold beyond LR and its output; None for the default.
+        left_out: Why an optional model of the suite is not among `models`, one line each.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -89,6 +93,7 @@ class Plan(BaseModel):
     seed: int = 0
     data_root: Path | None = None
     memory: int | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def suite_names() -> list[str]:
@@ -162,19 +167,25 @@ def make_plan(
     if limit is not None and limit < 1:
         raise LiifBenchError(f"limit must be at least 1, got {limit}")
     chosen_scales = base.scales if scales is None else scales
+    left_out: dict[str, str] = {}
+    if models is None:
+        UPSAMPLERS.refuse_foreign(base.models, f"suite '{base.name}'")
+        left_out = _left_out(base)
+        models = [model for model in base.models if model not in left_out]
     plan = Plan(
         suite=base.name,
         suite_version=base.version,
         protocol=scoring,
         datasets=_distinct("dataset", base.datasets if data is None else data),
         scales=tuple(dict.fromkeys(check_scale(scale) for scale in chosen_scales)),
-        models=_distinct("model", base.models if models is None else models),
+        models=_distinct("model", models),
         metrics=_distinct("metric", base.metrics if metrics is None else metrics),
         limit=limit,
         device=device,
         seed=seed,
         data_root=data_root,
         memory=memory,
+        left_out=tuple(left_out.values()),
     )
     if not plan.scales:
         raise LiifBenchError("the list of scales is empty: give at least one, such as --scales 2,4")
@@ -186,6 +197,16 @@ def make_plan(
         for name in names:
             registry.parse(name)
     return plan
+
+
+def _left_out(suite: Suite) -> dict[str, str]:
+    """Return why optional models of a suite cannot be run here, by model."""
+    reasons = {}
+    for model in suite.optional:
+        entry, _ = UPSAMPLERS.parse(model)
+        if entry.missing:
+            reasons[model] = f"left out of suite '{suite.name}': {UPSAMPLERS.lack(entry)}"
+    return reasons
 
 
 def check_scale(scale: float) -> float:

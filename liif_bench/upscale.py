@@ -12,6 +12,7 @@ from rich.progress import track
 from liif_bench.devices import resolve_device
 from liif_bench.errors import LiifBenchError
 from liif_bench.images import read_rgb, to_tensor, to_uint8, write_rgb
+from liif_bench.progress import Bars
 from liif_bench.upsamplers import load_upsampler
 from liif_bench.upsamplers.base import Options, pixel_window
 
@@ -52,7 +53,8 @@ def upscale_file(
     image = read_rgb(source)
     size = (round(image.shape[0] * scale), round(image.shape[1] * scale))
     options = Options(device=resolve_device(device), precision=precision)
-    upsampler = load_upsampler(model, options)
+    shown = console or Console(quiet=True)
+    upsampler = load_upsampler(model, options, Bars(shown).warn)
     try:
         result = np.empty((*size, 3), dtype=np.uint8)
     except MemoryError as error:
@@ -64,7 +66,7 @@ def upscale_file(
     bands = track(
         range(0, size[0], rows),
         description=f"{upsampler.name} x{scale:g}",
-        console=console or Console(quiet=True),
+        console=shown,
         transient=True,
     )
     for top in bands:

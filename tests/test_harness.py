@@ -320,6 +320,7 @@ def test_a_plug_in_that_misbehaves_is_an_error_record(photos, tmp_path):
 
         def __init__(self, name, make):
             self.name = name
+            self.settings = {}
             self.make = make
 
         def encode(self, lr):

@@ -252,3 +252,31 @@ def test_two_plugins_of_one_name_give_one_part(install):
         datasets={"brightness": "bench_plugin:one_file"},
     )
     assert list(METRICS.entries()).count("brightness") == 1
+
+
+# What a part needs, and whose code it runs
+
+NEEDY = Registry(
+    "model",
+    "liif_bench.tests.things",
+    [
+        Entry("far", "far_away:thing", "", requires=("json", "far_away"), extra="far"),
+        Entry("here", "json:dumps", "", requires=("json",), extra="far"),
+        Entry("shell", "json:dumps", "", "ARGV", True, foreign="a program"),
+    ],
+)
+
+
+def test_a_part_that_is_not_installed_says_how_to_get_it():
+    assert NEEDY.factory("here")[0]
+    assert refusal(NEEDY.factory, "far") == (
+        "model 'far' needs far_away, which is not installed: pip install 'liif-bench[far]'"
+    )
+
+
+def test_somebody_elses_code_is_run_only_where_the_user_names_it():
+    NEEDY.refuse_foreign(["here", "far"], "suite 'x'")
+    assert refusal(NEEDY.refuse_foreign, ["here", "shell:rm"], "suite 'x'") == (
+        "suite 'x' names model 'shell:rm', which runs a program: if you trust it,"
+        " name it yourself with --model 'shell:rm'"
+    )

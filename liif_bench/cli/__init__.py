@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from liif_bench.cli import data, protocol, published, weights
-from liif_bench.cli.options import AcrossProtocols, DataRoot, Device, Memory
+from liif_bench.cli.options import (
+    AcrossProtocols,
+    DataRoot,
+    Device,
+    Memory,
+    Model,
+    Models,
+    chosen_models,
+)
 from liif_bench.cli.output import plain, put_text
 from liif_bench.errors import LiifBenchError
 
@@ -87,9 +95,8 @@ def run(
     scales: Annotated[
         str | None, typer.Option(help="Such as 2,4,8,30; any real number >= 1.")
     ] = None,
-    models: Annotated[
-        str | None, typer.Option(help="Such as bicubic,liif-edsr; see 'list models'.")
-    ] = None,
+    models: Models = None,
+    model: Model = None,
     metrics: Annotated[
         str | None, typer.Option(help="Such as psnr,lpips; see 'list metrics'.")
     ] = None,
@@ -138,7 +145,7 @@ def run(
     plan = make_plan(
         suite,
         scales=None if scales is None else parse_scales(scales),
-        models=None if models is None else split_names(models, "model"),
+        models=chosen_models(models, model),
         metrics=None if metrics is None else split_names(metrics, "metric"),
         data=datasets or None,
         data_root=data_root,

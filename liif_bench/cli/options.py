@@ -25,9 +25,26 @@ DataRoot = Annotated[
     ),
 ]
 
+Models = Annotated[str | None, typer.Option(help="Such as bicubic,liif-edsr; see 'list models'.")]
+
+Model = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="One model, taken as it stands, commas and all; may be repeated."),
+]
+
 AcrossProtocols = Annotated[
     bool,
     typer.Option(
         "--across-protocols", help="Show numbers of different protocols side by side all the same."
     ),
 ]
+
+
+def chosen_models(models: str | None, model: list[str] | None) -> list[str] | None:
+    """Return the models of --models and --model together; None where neither was given."""
+    from liif_bench.suite import split_names
+
+    if models is None and model is None:
+        return None
+    listed = [] if models is None else split_names(models, "model")
+    return listed + [each.strip() for each in model or []]

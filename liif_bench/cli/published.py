@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liif_bench.cli.options import DataRoot, Device
+from liif_bench.cli.options import DataRoot, Device, Model, chosen_models
 from liif_bench.cli.output import plain, put_text
 from liif_bench.errors import LiifBenchError
 
@@ -101,6 +101,7 @@ def audit(
     metrics: Annotated[str, typer.Option(help="Some of psnr, ssim, lpips.")] = "psnr,ssim",
     scales: Annotated[str | None, typer.Option(help="Only these scales of the run.")] = None,
     models: Annotated[str | None, typer.Option(help="Only these models of the run.")] = None,
+    model: Model = None,
     hr: Annotated[
         Path | None, typer.Option(help="For SR images: the folder of their HR images.")
     ] = None,
@@ -154,7 +155,7 @@ def audit(
             load_run(target), base, presets,
             metrics=wanted,
             scales=None if scales is None else parse_scales(scales),
-            models=None if models is None else split_names(models, "model"),
+            models=chosen_models(models, model),
             data_root=data_root, device=device, progress=Bars(console),
         )  # fmt: skip
     _report(audit_grids(result), style, file)

@@ -50,6 +50,7 @@ class Case:
         hr: `(3, H, W)` float32, RGB, [0, 1], cropped to what LR answers to.
         lr_source: "given" for a file of the data set, or the generator that made LR.
         labels: WordNet ids of every right ImageNet class; empty if unknown.
+        item: Name of the image; empty where it has none.
         memo: What is computed from HR alone, once for all upsamplers.
     """
 
@@ -59,6 +60,7 @@ class Case:
     hr: Tensor
     lr_source: str
     labels: tuple[str, ...] = ()
+    item: str = ""
     memo: Memo = field(default_factory=Memo, compare=False)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from liif_bench.registry import Entry, Registry
@@ -29,23 +30,30 @@ UPSAMPLERS = Registry(
 )
 
 
-def load_upsampler(spec: str, options: Options | None = None) -> Upsampler:
+def load_upsampler(
+    spec: str, options: Options | None = None, notice: Callable[[str], None] = lambda _: None
+) -> Upsampler:
     """Load an upsampler with its weights.
 
     Args:
         spec: ``name`` or ``name:argument``, for example ``liif-edsr`` or
             ``liif-edsr:my-checkpoint.pth``.
         options: Device, precision and switches; the CPU in float32 where None.
+        notice: Told in one line before somebody else's code is run.
 
     Returns:
         The upsampler.
 
     Raises:
-        LiifBenchError: Unknown name; weights missing, tampered with or of another architecture.
+        LiifBenchError: Unknown name; what it requires is not installed; weights missing, tampered
+            with or of another architecture.
     """
     from liif_bench.upsamplers.base import Options
 
     factory, argument = UPSAMPLERS.factory(spec)
+    entry, _ = UPSAMPLERS.parse(spec)
+    if entry.foreign:
+        notice(f"{spec}: this model runs {entry.foreign}, with your rights")
     options = options or Options()
     upsampler: Upsampler = factory(options, argument) if argument else factory(options)
     return upsampler

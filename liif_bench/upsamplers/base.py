@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -56,18 +57,39 @@ class Weights:
     sha256: str
 
 
+TrainingScales = tuple[tuple[float, float], ...]
+"""Ranges of scales: ((1, 4),) for LIIF, ((4, 4),) for a network of x4 alone."""
+
+
 class Upsampler(Protocol):
     """A way to enlarge images.
 
     Attributes:
         name: As in tables and records.
-        training_scales: Smallest and largest scale of its training; None if it has none.
+        training_scales: The scales of its training; None if it was never trained.
         weights: What it was loaded from; None if it has no weights.
+        settings: Every other choice that changes its output, by name, for the run's manifest.
     """
 
-    name: str
-    training_scales: tuple[float, float] | None
-    weights: Weights | None
+    @property
+    def name(self) -> str:
+        """As in tables and records."""
+        ...
+
+    @property
+    def training_scales(self) -> TrainingScales | None:
+        """The scales of its training."""
+        ...
+
+    @property
+    def weights(self) -> Weights | None:
+        """What it was loaded from."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Every other choice that changes its output."""
+        ...
 
     def encode(self, lr: Tensor) -> ContinuousImage:
         """Encode LR once.
@@ -79,6 +101,39 @@ class Upsampler(Protocol):
             What renders any window at any size.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an upsampler may know of a case: everything but HR.
+
+    Attributes:
+        item: Name of the image.
+        scale: HR size / LR size.
+        size: `(H, W)` of HR in pixels.
+        lr: `(3, h, w)` float32, RGB, [0, 1].
+    """
+
+    item: str
+    scale: float
+    size: tuple[int, int]
+    lr: Tensor
+
+
+@runtime_checkable
+class CaseUpsampler(Protocol):
+    """An upsampler that has to know which case it answers, such as a folder of finished images."""
+
+    def encode_case(self, request: Request) -> ContinuousImage:
+        """Encode a case; see `Upsampler.encode`."""
+        ...
+
+
+def encode_case(upsampler: Upsampler, request: Request) -> ContinuousImage:
+    """Let an upsampler encode a case, by name where it wants to know the name."""
+    if isinstance(upsampler, CaseUpsampler):
+        return upsampler.encode_case(request)
+    return upsampler.encode(request.lr)
 
 
 @dataclass(frozen=True)
@@ -134,5 +189,5 @@ def regime(upsampler: Upsampler, scale: float) -> str | None:
     """Return "in" or "out" of the upsampler's training scales; None if it was never trained."""
     if upsampler.training_scales is None:
         return None
-    low, high = upsampler.training_scales
-    return "in" if low <= scale <= high else "out"
+    inside = any(low <= scale <= high for low, high in upsampler.training_scales)
+    return "in" if inside else "out"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from liif_bench.images import to_tensor, to_uint8
 from liif_bench.resample import resample
-from liif_bench.upsamplers.base import FULL, Options, Weights, Window, check_lr
+from liif_bench.upsamplers.base import FULL, Options, TrainingScales, Weights, Window, check_lr
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ class Interpolation:
 
     name: str
     kernel: Image.Resampling
-    training_scales: tuple[float, float] | None = None
+    training_scales: TrainingScales | None = None
     weights: Weights | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self, lr: Tensor) -> InterpolatedImage:
         """Encode LR; see `Upsampler.encode`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from liif_bench.errors import LiifBenchError
 from liif_bench.hashing import file_sha256
 from liif_bench.paths import user_path
-from liif_bench.upsamplers.base import FULL, Options, Weights, Window, check_lr
+from liif_bench.upsamplers.base import FULL, Options, TrainingScales, Weights, Window, check_lr
 from liif_bench.upsamplers.liif.checkpoint import Checkpoint, read_checkpoint
 from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
 from liif_bench.upsamplers.liif.edsr import EdsrBaseline
@@ -19,7 +20,7 @@ from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
 
 WEIGHTS_ID = "liif-edsr"
-TRAINING_SCALES = (1.0, 4.0)
+TRAINING_SCALES = ((1.0, 4.0),)
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,14 @@ class LiifEdsr:
         options: Device, precision, local ensemble and cell rule.
     """
 
-    training_scales: tuple[float, float] | None = TRAINING_SCALES
+    training_scales: TrainingScales | None = TRAINING_SCALES
 
     def __init__(
         self, name: str, checkpoint: Checkpoint, weights: Weights, options: Options
     ) -> None:
         self.name = name
         self.weights = weights
+        self.settings: Mapping[str, str] = {}  # the protocol holds them all
         self.device = torch.device(options.device)
         self.encoder = EdsrBaseline()
         self.encoder.load_state_dict(checkpoint.encoder)
