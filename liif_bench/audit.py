@@ -29,15 +29,15 @@ from liif_bench.datasets.folder import image_files
 from liif_bench.datasets.root import find_folder
 from liif_bench.devices import forbid_tf32, resolve_device
 from liif_bench.errors import LiifBenchError
-from liif_bench.evaluate import finish, make_case, render_case, score_case
+from liif_bench.evaluate import encode, finish, make_case, render_encoded, score_case
 from liif_bench.images import read_rgb, to_tensor
 from liif_bench.metrics import load_metric
 from liif_bench.metrics.base import Case, Metric
 from liif_bench.progress import Progress, silent
-from liif_bench.protocol import NetworkRules, Protocol
+from liif_bench.protocol import NetworkRules, Precision, Protocol
 from liif_bench.records import GIVEN_LR, Run
 from liif_bench.upsamplers import UPSAMPLERS, load_upsampler
-from liif_bench.upsamplers.base import Options, Upsampler
+from liif_bench.upsamplers.base import ContinuousImage, Options, Retunable, Upsampler
 
 Row = dict[str, Any]
 
@@ -188,6 +188,24 @@ class _Upsamplers:
         return self._loaded[model, rules]
 
 
+class _Encoded:
+    """One LR as a model encoded it: once for all rules that change its rendering alone."""
+
+    def __init__(self) -> None:
+        self._latest: tuple[Precision, ContinuousImage] | None = None
+
+    def under(self, rules: NetworkRules, upsampler: Upsampler, case: Case) -> ContinuousImage:
+        """Return the image under some rules, encoded anew only where that is needed."""
+        if self._latest is not None:
+            precision, image = self._latest
+            if precision == rules.precision and isinstance(image, Retunable):
+                return image.under(local_ensemble=rules.local_ensemble, cell_rule=rules.cell_rule)
+            self._latest = None  # dropped before the next is made
+        image = encode(upsampler, case)
+        self._latest = (rules.precision, image)
+        return image
+
+
 def _audit_case(
     dataset: str,
     item: Item,
@@ -212,6 +230,7 @@ def _audit_case(
         except LiifBenchError as error:
             problem = str(error)
         for model in upsamplers.models:
+            encoded = _Encoded()
             for _, alike in _grouped(same_lr, network):
                 upsampler = upsamplers.get(model, alike[0].network)
                 where = {"dataset": dataset, "item": item.name, "scale": scale}
@@ -220,7 +239,8 @@ def _audit_case(
                     rows += scorer.fail(problem, alike)
                     continue
                 try:
-                    sr = render_case(upsampler, case)
+                    image = encoded.under(alike[0].network, upsampler, case)
+                    sr = render_encoded(upsampler, image, case)
                 except LiifBenchError as error:
                     rows += scorer.fail(str(error), alike)
                     continue

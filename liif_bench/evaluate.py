@@ -17,7 +17,13 @@ from liif_bench.metrics.base import Case, Metric, Output
 from liif_bench.profile import MAKING_LR, READING, Stopwatch, encode_stage, render_stage
 from liif_bench.protocol import Protocol
 from liif_bench.records import GIVEN_LR, NOT_APPLICABLE, Record, value_or_error
-from liif_bench.upsamplers.base import Request, Upsampler, encode_case, regime
+from liif_bench.upsamplers.base import (
+    ContinuousImage,
+    Request,
+    Upsampler,
+    encode_case,
+    regime,
+)
 
 
 @dataclass(frozen=True)
@@ -186,13 +192,36 @@ def render_case(upsampler: Upsampler, case: Case, stopwatch: Stopwatch | None = 
     Raises:
         LiifBenchError: It raised anything, or its output has another size or is not finite.
     """
+    return render_encoded(upsampler, encode(upsampler, case, stopwatch), case, stopwatch)
+
+
+def encode(upsampler: Upsampler, case: Case, stopwatch: Stopwatch | None = None) -> ContinuousImage:
+    """Let an upsampler encode a case; the first half of `render_case`, with its arguments.
+
+    Raises:
+        LiifBenchError: It raised anything.
+    """
+    request = Request(case.item, case.scale, case.size, case.lr)
     watch = stopwatch or Stopwatch()
     try:
         with watch.stage(encode_stage(upsampler.name)):
-            request = Request(case.item, case.scale, case.size, case.lr)
-            encoded = encode_case(upsampler, request)
+            return encode_case(upsampler, request)
+    except Exception as error:  # an upsampler may be anybody's code
+        raise LiifBenchError(one_line(error)) from error
+
+
+def render_encoded(
+    upsampler: Upsampler, image: ContinuousImage, case: Case, stopwatch: Stopwatch | None = None
+) -> Tensor:
+    """Render an encoded case; the second half of `render_case`, with its result.
+
+    Raises:
+        LiifBenchError: It raised anything, or its output has another size or is not finite.
+    """
+    watch = stopwatch or Stopwatch()
+    try:
         with watch.stage(render_stage(upsampler.name)):
-            sr = encoded.render(case.size)
+            sr = image.render(case.size)
     except Exception as error:  # an upsampler may be anybody's code
         raise LiifBenchError(one_line(error)) from error
     if sr.shape != case.hr.shape:

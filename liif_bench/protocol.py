@@ -16,6 +16,7 @@ from liif_bench.errors import LiifBenchError, unknown_name
 from liif_bench.shipped import read_toml, suites_folder, validate_file
 
 Precision = Literal["float32", "bfloat16", "float16"]
+CellRule = Literal["exact", "clip"]
 Generator = Literal["pil-bicubic-uint8", "torch-bicubic-float", "matlab-bicubic-uint8"]
 Colour = Literal["rgb", "y", "y-uint8", "y-liif", "y-full", "blue"]
 SsimWindow = Literal["valid", "full", "zero"]
@@ -83,7 +84,7 @@ class NetworkRules(_Rules):
         precision: Number format of the upsamplers' networks.
     """
 
-    cell_rule: Literal["exact", "clip"] = Field(description="the cell that LIIF is told")
+    cell_rule: CellRule = Field(description="the cell that LIIF is told")
     local_ensemble: bool = Field(description="LIIF blends its four nearest codes")
     precision: Precision = Field(description="number format of networks")
 

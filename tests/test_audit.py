@@ -1,11 +1,12 @@
 """The audit on real images: every choice is measured from one render, and the parts add up."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 import liif_bench
-from liif_bench.analysis.offsets import path
+from liif_bench.analysis.offsets import needed_protocols, path, single_steps
 from liif_bench.audit import audit_images, audit_run
 from liif_bench.datasets import load_dataset
 from liif_bench.errors import LiifBenchError
@@ -236,3 +237,36 @@ class TestImages:
         (sr / "p0.png").write_bytes((sr / "p0_x2.png").read_bytes())
         with pytest.raises(LiifBenchError, match="have one name: keep one"):
             audit_images(sr, hr, 2.0, BASE, PRESETS)
+
+
+@pytest.mark.weights
+def test_liif_encodes_an_lr_once_for_all_rules_of_rendering(liif, photos, tmp_path, monkeypatch):
+    """The cell rules and the ensemble share one encoding, with the scores that each has alone."""
+    run = liif_bench.run(
+        data=[f"paired:{photos}"], scales=[8], models=["liif-edsr"], metrics=["psnr"], limit=1,
+        protocol="liif-benchmark", out=tmp_path / "run", progress=False,
+    )  # fmt: skip
+    presets = [BASE.changed({"network.cell_rule": "clip"})]
+    encodings = []
+    encode = type(liif).encode
+
+    def counted(self, lr):
+        encodings.append(lr.shape)
+        return encode(self, lr)
+
+    monkeypatch.setattr(type(liif), "encode", counted)
+    shared = audit_run(run, BASE, presets, metrics=("psnr",)).scores
+    once = len(encodings)
+    monkeypatch.setattr("liif_bench.audit.Retunable", ())  # nothing is one
+    encodings.clear()
+    alone = audit_run(run, BASE, presets, metrics=("psnr",)).scores
+    asked = needed_protocols(BASE, presets, single_steps(BASE, ("psnr",))).values()
+    lrs = {(p.lr.generator, p.lr.hr_multiple, p.network.precision) for p in asked}
+    assert once == len(lrs)
+    assert len(encodings) > once
+    key = ["item", "metric", "protocol_hash"]
+    pd.testing.assert_frame_equal(
+        shared.sort_values(key, ignore_index=True),
+        alone.sort_values(key, ignore_index=True),
+        rtol=0, atol=1e-5,
+    )  # fmt: skip

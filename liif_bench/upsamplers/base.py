@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
-from liif_bench.protocol import NetworkRules, Precision
+from liif_bench.protocol import CellRule, NetworkRules, Precision
 
 DEFAULT_MEMORY = 512 << 20
 
@@ -129,6 +129,15 @@ class CaseUpsampler(Protocol):
         ...
 
 
+@runtime_checkable
+class Retunable(Protocol):
+    """An encoded image that renders under other rules of the protocol without encoding again."""
+
+    def under(self, *, local_ensemble: bool, cell_rule: CellRule) -> ContinuousImage:
+        """Return the same image under other rules."""
+        ...
+
+
 def encode_case(upsampler: Upsampler, request: Request) -> ContinuousImage:
     """Let an upsampler encode a case, by name where it wants to know the name."""
     if isinstance(upsampler, CaseUpsampler):
@@ -152,7 +161,7 @@ class Options:
     device: str = "cpu"
     precision: Precision = "float32"
     local_ensemble: bool = True
-    cell_rule: Literal["exact", "clip"] = "exact"
+    cell_rule: CellRule = "exact"
     memory: int = DEFAULT_MEMORY
 
     @classmethod

@@ -8,7 +8,14 @@ from oracles.textbook_liif import decode
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.upsamplers import load_upsampler
-from liif_bench.upsamplers.base import DEFAULT_MEMORY, FULL, Options, Window, pixel_window
+from liif_bench.upsamplers.base import (
+    DEFAULT_MEMORY,
+    FULL,
+    Options,
+    Retunable,
+    Window,
+    pixel_window,
+)
 from liif_bench.upsamplers.liif import LiifEdsr
 from liif_bench.upsamplers.liif import decoder as decoder_module
 from liif_bench.upsamplers.liif.checkpoint import read_checkpoint
@@ -79,6 +86,37 @@ def test_the_ablations_of_table_3_equal_the_textbook_decoder(unfold, cell):
     torch.testing.assert_close(got.double(), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("rules", [(True, "clip"), (False, "exact"), (True, "exact")])
+def test_an_encoded_image_renders_under_other_rules(weights, image, rules):
+    ensemble, cell = rules
+    other = load_upsampler("liif-edsr", Options(local_ensemble=ensemble, cell_rule=cell))
+    torch.manual_seed(0)
+    expected = other.encode(torch.rand(3, 24, 17)).render((240, 170))
+    before = image.render((240, 170))
+    retuned = image.under(local_ensemble=ensemble, cell_rule=cell)
+    torch.testing.assert_close(retuned.render((240, 170)), expected, rtol=0, atol=1e-6)
+    assert torch.equal(image.render((240, 170)), before)  # the first image keeps its rules
+    assert isinstance(image, Retunable)
+
+
+@pytest.mark.parametrize("memory", [DEFAULT_MEMORY, 64 << 20, 15 << 20, 6 << 20])
+def test_a_batch_equals_its_images_one_by_one(weights, liif, memory):
+    torch.manual_seed(4)
+    batch = torch.rand(5, 3, 90, 77)
+    images = load_upsampler("liif-edsr", Options(memory=memory)).encode_batch(batch)
+    assert len(images) == 5
+    window = Window(0.2, 0.1, 0.5, 0.6)
+    for lr, image in zip(batch, images, strict=True):
+        expected = liif.encode(lr).render((70, 61), window)
+        torch.testing.assert_close(image.render((70, 61), window), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (0, 3, 8, 8), (2, 1, 8, 8)])
+def test_what_is_no_batch_is_refused(liif, shape):
+    with pytest.raises(LiifBenchError, match="must be a"):
+        liif.encode_batch(torch.rand(shape))
+
+
 def test_a_window_equals_the_crop_of_the_whole(image):
     size = (150, 111)
     whole = image.render(size)
@@ -91,7 +129,7 @@ def test_a_window_equals_the_crop_of_the_whole(image):
 def test_tiles_and_bands_change_nothing(image, monkeypatch, tile, band_bytes):
     expected = image.render((50, 41))
     monkeypatch.setattr(decoder_module, "_TILE_ROWS", tile[0])
-    monkeypatch.setattr(decoder_module, "_TILE_COLUMNS", tile[1])
+    monkeypatch.setattr(image.decoder, "tile_columns", tile[1])
     monkeypatch.setattr(decoder_module, "_BAND_BYTES", band_bytes)
     torch.testing.assert_close(image.render((50, 41)), expected, rtol=0, atol=1e-6)
 
@@ -278,11 +316,16 @@ class TestMemory:
     def test_the_budget_decides_what_is_held(self, liif, lr):
         encoded = self.encoded(liif, lr)
         pixels = 150 * 170 * 64 * 4
-        assert isinstance(make_features(encoded, liif.encoder, 16 * pixels), WholeFeatures)
-        held = make_features(encoded, liif.encoder, 3 * pixels)
+
+        def made(memory):
+            (features,) = make_features(encoded[None], liif.encoder, memory)
+            return features
+
+        assert isinstance(made(16 * pixels), WholeFeatures)
+        held = made(3 * pixels)
         assert isinstance(held, WholeFeatures)  # made tile by tile, but held
         torch.testing.assert_close(held.map, liif.encoder(encoded[None])[0], rtol=0, atol=2e-5)
-        assert isinstance(make_features(encoded, liif.encoder, 2 * pixels), TiledFeatures)
+        assert isinstance(made(2 * pixels), TiledFeatures)
 
     def test_a_smaller_budget_gives_the_same_picture(self, weights, lr, whole):
         small = load_upsampler("liif-edsr", Options(memory=15 << 20)).encode(lr)

@@ -11,6 +11,7 @@ from torch import Tensor
 from liif_bench.errors import LiifBenchError
 from liif_bench.hashing import file_sha256
 from liif_bench.paths import user_path
+from liif_bench.protocol import CellRule
 from liif_bench.upsamplers.base import FULL, Options, TrainingScales, Weights, Window, check_lr
 from liif_bench.upsamplers.liif.checkpoint import Checkpoint, read_checkpoint
 from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
@@ -44,6 +45,11 @@ class LiifImage:
         columns = locate(width, size[1], window.left, window.right, config)
         normalised = self.decoder.render(self.features, rows, columns)
         return normalised.mul_(0.5).add_(0.5).clamp_(0, 1).cpu()
+
+    def under(self, *, local_ensemble: bool, cell_rule: CellRule) -> LiifImage:
+        """Return the same features under other rules; see `Retunable.under`."""
+        decoder = self.decoder.under(local_ensemble=local_ensemble, cell_rule=cell_rule)
+        return LiifImage(self.features, decoder)
 
 
 class LiifEdsr:
@@ -90,8 +96,33 @@ class LiifEdsr:
     def encode(self, lr: Tensor) -> LiifImage:
         """Encode LR; see `Upsampler.encode`."""
         check_lr(lr)
-        normalised = ((lr.to(self.device) - 0.5) / 0.5).to(self.dtype)
-        return LiifImage(make_features(normalised, self.encoder, self.memory), self.decoder)
+        (features,) = make_features(self._normalised(lr[None]), self.encoder, self.memory)
+        return LiifImage(features, self.decoder)
+
+    @torch.inference_mode()
+    def encode_batch(self, batch: Tensor) -> tuple[LiifImage, ...]:
+        """Encode LR images of one size together, as many at once as the budget of memory allows.
+
+        Args:
+            batch: `(N, 3, h, w)` float32, RGB, [0, 1].
+
+        Returns:
+            One image each, equal to what `encode` makes of it (1e-6).
+
+        Raises:
+            LiifBenchError: Not such a tensor.
+        """
+        if batch.ndim != 4 or len(batch) == 0:
+            raise LiifBenchError(
+                f"a batch must be a (N, 3, h, w) floating-point tensor, got {tuple(batch.shape)}"
+            )
+        for lr in batch:
+            check_lr(lr)
+        made = make_features(self._normalised(batch), self.encoder, self.memory)
+        return tuple(LiifImage(features, self.decoder) for features in made)
+
+    def _normalised(self, batch: Tensor) -> Tensor:
+        return ((batch.to(self.device) - 0.5) / 0.5).to(self.dtype)
 
 
 def liif_edsr(options: Options, checkpoint: str = "") -> LiifEdsr:

@@ -15,25 +15,29 @@ with the output.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from liif_bench.protocol import CellRule
 from liif_bench.upsamplers.liif.features import Features
+from liif_bench.upsamplers.liif.hidden import hidden_layers
 
 # The paper's code moves the four queries by this much (in [-1, 1] coordinates), so that a pixel on
 # the line between two latent codes has a definite side.
 _SIDE = 1e-6
 
 # Measured on a CPU: large enough that the matrix products run at speed, small enough for its cache.
-_TILE_ROWS = 32
-_TILE_COLUMNS = 64
-_TILE_BUFFERS = 4  # of the size of a tile's hidden vectors, at once
+# A GPU wants more rows at a time than a cache holds; not measured.
+_TILE_ROWS = 16
+_TILE_BYTES = 1 << 20  # of hidden vectors
+_TILE_BUFFERS = 5  # of the size of a tile's hidden vectors in float32, at once
 _BAND_BYTES = 48 << 20
 
 
@@ -51,7 +55,7 @@ class DecoderConfig:
     feat_unfold: bool = True
     cell_decode: bool = True
     local_ensemble: bool = True
-    cell_rule: str = "exact"
+    cell_rule: CellRule = "exact"
 
 
 @dataclass(frozen=True)
@@ -144,11 +148,18 @@ class Decoder:
         self.kernel = first[:, :split].reshape(-1, channels, kernel, kernel).to(dtype)
         self.coordinate = first[:, split : split + 2]
         self.cell = first[:, split + 2 :] if config.cell_decode else None
-        self.hidden = [
-            (weight.to(device, dtype).t().contiguous(), bias.to(device, dtype))
-            for weight, bias in layers[1:-1]
-        ]
+        self.tile_columns = max(1, _TILE_BYTES // (_TILE_ROWS * self._hidden_bytes))
+        self.hidden = hidden_layers(
+            [(weight.to(device, dtype), bias.to(device, dtype)) for weight, bias in layers[1:-1]],
+            _TILE_ROWS * self.tile_columns,
+        )
         self.last = tuple(part.to(device, torch.float32) for part in layers[-1])
+
+    def under(self, *, local_ensemble: bool, cell_rule: CellRule) -> Decoder:
+        """Return a decoder of the same weights under another rule."""
+        other = copy.copy(self)
+        other.config = replace(self.config, local_ensemble=local_ensemble, cell_rule=cell_rule)
+        return other
 
     def render(self, features: Features, rows: Axis, columns: Axis) -> Tensor:
         """Decode a grid of output pixels.
@@ -196,7 +207,7 @@ class Decoder:
             codes = self._project(part, band, xs, (around_y.start, around_x.start), (height, width))
             decode = partial(self._decode, codes, sampled, band.lowest, xs.lowest, out)
             # map, since it drops what has not begun when an error or Ctrl-C ends the loop
-            for _ in pool.map(decode, _tiles(band, xs)):
+            for _ in pool.map(decode, _tiles(band, xs, self.tile_columns)):
                 pass
 
     @torch.inference_mode()  # which holds for one thread only
@@ -286,7 +297,7 @@ class Decoder:
         product among its own threads, which wait for each other each time, and much faster on a
         busy machine.
         """
-        of_a_tile = _TILE_ROWS * _TILE_COLUMNS * len(self.first_bias) * 4 * _TILE_BUFFERS
+        of_a_tile = _TILE_ROWS * self.tile_columns * len(self.first_bias) * 4 * _TILE_BUFFERS
         allowed = max(1, self.memory // 4 // of_a_tile)
         count = min(torch.get_num_threads(), allowed) if self.device.type == "cpu" else 1
         return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
@@ -295,7 +306,7 @@ class Decoder:
         """Return the blended last hidden vectors of a tile, `(queries, hidden)` float32."""
         height, width = len(tile.row_shares[0]), len(tile.column_shares[0])
         shape = (height * width, tile.codes.shape[-1])
-        vectors, spare = tile.codes.new_empty(shape), tile.codes.new_empty(shape)
+        vectors = tile.codes.new_empty(shape)
         blended = torch.zeros(shape, device=tile.codes.device)
         for j, column_share in enumerate(tile.column_shares):
             # LR rows by output columns, shared by every output row between these LR rows
@@ -304,12 +315,9 @@ class Decoder:
                 _add_rows(
                     lines, tile.row_indices[i], tile.row_terms[i], vectors.view(height, width, -1)
                 )
-                vectors.relu_()
-                for weight, bias in self.hidden:
-                    torch.addmm(bias, vectors, weight, out=spare).relu_()
-                    vectors, spare = spare, vectors
+                answers = self.hidden(vectors.relu_())
                 share = torch.outer(row_share, column_share).flatten()[:, None]
-                blended.addcmul_(vectors.float(), share)
+                blended.addcmul_(answers.float(), share)
         return blended
 
 
@@ -407,11 +415,11 @@ def _split(axis: Axis, start: int, stop: int, most: int) -> Iterator[Span]:
         start = end
 
 
-def _tiles(ys: Span, xs: Span) -> Iterator[tuple[slice, slice]]:
-    """Cut output pixels into tiles."""
-    for x in range(xs.start, xs.stop, _TILE_COLUMNS):
+def _tiles(ys: Span, xs: Span, columns: int) -> Iterator[tuple[slice, slice]]:
+    """Cut output pixels into tiles, so many columns wide."""
+    for x in range(xs.start, xs.stop, columns):
         for y in range(ys.start, ys.stop, _TILE_ROWS):
             yield (
                 slice(y, min(y + _TILE_ROWS, ys.stop)),
-                slice(x, min(x + _TILE_COLUMNS, xs.stop)),
+                slice(x, min(x + columns, xs.stop)),
             )

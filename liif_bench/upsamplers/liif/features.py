@@ -103,31 +103,38 @@ class TiledFeatures:
 
 
 @torch.inference_mode()
-def make_features(lr: Tensor, encoder: EdsrBaseline, memory: int) -> Features:
-    """Encode LR within a budget of memory.
+def make_features(batch: Tensor, encoder: EdsrBaseline, memory: int) -> list[Features]:
+    """Encode LR images within a budget of memory.
 
     Args:
-        lr: `(3, h, w)` in the encoder's format, device and range.
+        batch: `(N, 3, h, w)` in the encoder's format, device and range.
         encoder: The network.
-        memory: Bytes that may be held beyond `lr`.
+        memory: Bytes that may be held beyond `batch`.
 
     Returns:
-        The whole map if it fits in the budget, however it was made; otherwise one that is made
-        part by part when it is asked for.
+        For each image its whole map if that fits in its share of the budget, however it was made;
+        otherwise one that is made part by part when it is asked for.
     """
-    height, width = lr.shape[1:]
-    per_pixel = encoder.channels * lr.element_size()
+    count, _, height, width = batch.shape
+    per_pixel = encoder.channels * batch.element_size()
     most = _SHARE_OF_ENCODER * memory / (_LIVE_MAPS * per_pixel)  # pixels encoded at once
-    if height * width <= most:
-        return WholeFeatures(encoder(lr[None])[0])
+    held = count * height * width * per_pixel <= _SHARE_OF_MAP * memory
+    together = int(most / (height * width))
+    if together and (held or count == 1):
+        maps = [made for part in batch.split(together) for made in encoder(part)]
+        return [WholeFeatures(each) for each in maps]
     longest = max(1, math.isqrt(int(most)) - 2 * encoder.reach)
-    tiled = TiledFeatures(lr, encoder, longest)
-    if height * width * per_pixel > _SHARE_OF_MAP * memory:
-        return tiled
-    whole = lr.new_empty(encoder.channels, height, width)
-    for top in range(0, height, longest):
-        for left in range(0, width, longest):
-            rows = slice(top, min(top + longest, height))
-            columns = slice(left, min(left + longest, width))
+    tiled = [TiledFeatures(lr, encoder, longest) for lr in batch]
+    return [WholeFeatures(_assembled(each)) for each in tiled] if held else [*tiled]
+
+
+def _assembled(tiled: TiledFeatures) -> Tensor:
+    """Make a whole map of parts."""
+    height, width = tiled.size
+    whole = tiled.lr.new_empty(tiled.encoder.channels, height, width)
+    for top in range(0, height, tiled.longest):
+        for left in range(0, width, tiled.longest):
+            rows = slice(top, min(top + tiled.longest, height))
+            columns = slice(left, min(left + tiled.longest, width))
             whole[:, rows, columns] = tiled.part(rows, columns)
-    return WholeFeatures(whole)
+    return whole
