@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from liif_bench.datasets import DATASETS
 from liif_bench.errors import LiifBenchError, unknown_name
@@ -58,6 +58,13 @@ class Suite(BaseModel):
             return tuple(check_scale(scale) for scale in scales)
         except LiifBenchError as error:
             raise ValueError(str(error)) from error  # so that the message names the file
+
+    @model_validator(mode="after")
+    def _optional_ones_are_models(self) -> Suite:
+        for model in self.optional:
+            if model not in self.models:
+                raise ValueError(f"optional: '{model}' is not among the models")
+        return self
 
 
 class Plan(BaseModel):

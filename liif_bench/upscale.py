@@ -14,7 +14,7 @@ from liif_bench.errors import LiifBenchError
 from liif_bench.images import read_rgb, to_tensor, to_uint8, write_rgb
 from liif_bench.progress import Bars
 from liif_bench.upsamplers import load_upsampler
-from liif_bench.upsamplers.base import Options, pixel_window
+from liif_bench.upsamplers.base import DEFAULT_MEMORY, Options, pixel_window
 
 if TYPE_CHECKING:
     from liif_bench.protocol import Precision
@@ -30,6 +30,7 @@ def upscale_file(
     *,
     device: str = "auto",
     precision: Precision = "float32",
+    memory: int | None = None,
     console: Console | None = None,
 ) -> tuple[int, int]:
     """Enlarge an image file.
@@ -41,6 +42,8 @@ def upscale_file(
         model: Upsampler, as `load_upsampler`.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: Number format of the network.
+        memory: Bytes that the upsampler may hold beyond LR and a band of output; 512 MiB where
+            None.
         console: Where progress is shown; nowhere where None.
 
     Returns:
@@ -52,7 +55,11 @@ def upscale_file(
     """
     image = read_rgb(source)
     size = (round(image.shape[0] * scale), round(image.shape[1] * scale))
-    options = Options(device=resolve_device(device), precision=precision)
+    options = Options(
+        device=resolve_device(device),
+        precision=precision,
+        memory=DEFAULT_MEMORY if memory is None else memory,
+    )
     shown = console or Console(quiet=True)
     upsampler = load_upsampler(model, options, Bars(shown).warn)
     try:

@@ -8,6 +8,7 @@ from liif_bench import shipped
 from liif_bench import suite as suite_module
 from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import load_protocol, to_toml
+from liif_bench.registry import Entry
 from liif_bench.suite import (
     check_scale,
     load_suite,
@@ -16,6 +17,7 @@ from liif_bench.suite import (
     split_names,
     suite_names,
 )
+from liif_bench.upsamplers import UPSAMPLERS
 
 GOOD = """
 name = "mine"
@@ -47,6 +49,41 @@ def refusal(function, *arguments, **options):
         function(*arguments, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+# Models that a suite may do without, and whose code they run
+
+
+def test_an_optional_model_is_left_out_where_it_cannot_run(suite_file, monkeypatch):
+    path = suite_file(
+        'models = ["bicubic", "lanczos"]',
+        'models = ["bicubic", "needy"]\noptional = ["needy"]',
+    )
+    missing = Entry("needy", "json:dumps", "", requires=("far_away",), extra="far")
+    monkeypatch.setitem(UPSAMPLERS._builtin, "needy", missing)
+    plan = make_plan(path)
+    assert plan.models == ("bicubic",)
+    assert plan.left_out == (
+        "left out of suite 'mine': model 'needy' needs far_away, which is not installed:"
+        " pip install 'liif-bench[far]'",
+    )
+    assert make_plan(path, models=["needy"]).models == ("needy",)  # asked for: refused when loaded
+    there = Entry("needy", "json:dumps", "", requires=("json",), extra="far")
+    monkeypatch.setitem(UPSAMPLERS._builtin, "needy", there)
+    assert make_plan(path).models == ("bicubic", "needy")
+    assert make_plan(path).left_out == ()
+
+
+def test_what_is_optional_must_be_among_the_models(suite_file):
+    assert "optional" in refusal(load_suite, suite_file(new='optional = ["nearest"]\n'))
+
+
+def test_a_suite_cannot_name_a_model_that_runs_somebody_elses_code(suite_file, monkeypatch):
+    path = suite_file('models = ["bicubic", "lanczos"]', 'models = ["shell:rm"]')
+    shell = Entry("shell", "json:dumps", "", "ARGV", True, foreign="a program")
+    monkeypatch.setitem(UPSAMPLERS._builtin, "shell", shell)
+    assert "runs a program: if you trust it" in refusal(make_plan, path)
+    assert make_plan(path, models=["shell:ls"]).models == ("shell:ls",)
 
 
 # Lists on the command line

@@ -289,14 +289,16 @@ def upscale(
     precision: Annotated[
         PrecisionChoice, typer.Option(help="Number format of the network.")
     ] = PrecisionChoice.float32,
+    memory: Memory = None,
 ) -> None:
     """Zoom one picture."""
     from rich.console import Console
 
-    from liif_bench.suite import check_scale
+    from liif_bench.suite import check_scale, parse_memory
     from liif_bench.upsamplers import UPSAMPLERS
 
     check_scale(scale)
+    budget = None if memory is None else parse_memory(memory)
     UPSAMPLERS.parse(model)
     target = out or Path(f"{image.stem}_x{scale:g}_{model.partition(':')[0]}.png")
     if target.exists() and not overwrite:
@@ -305,8 +307,9 @@ def upscale(
     with console.status("starting torch"):
         from liif_bench.upscale import upscale_file
     size = upscale_file(
-        image, target, scale, model, device=device, precision=precision.value, console=console
-    )
+        image, target, scale, model,
+        device=device, precision=precision.value, memory=budget, console=console,
+    )  # fmt: skip
     print(f"{target} ({size[1]}x{size[0]})")
 
 

@@ -19,8 +19,10 @@ FORMATS = ("terminal", "markdown", "csv", "latex")
 DASH = "–"
 DAGGER = "†"
 DOUBLE_DAGGER = "‡"
+RING = "°"
 
-_REGIMES = {"in": "in distribution", "out": "out of distribution", "mixed": "mixed", "": ""}
+MIXED = "mixed"
+_REGIMES = {"in": "in distribution", "out": "out of distribution", MIXED: MIXED, "": ""}
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,14 @@ class Cell:
         count: Items with a value.
         expected: Items for which the metric has a meaning.
         best: Whether no other model is better at this precision.
+        regime: "in", "out", or "" for a model that was never trained.
     """
 
     mean: float | None
     count: int
     expected: int
     best: bool
+    regime: str
 
     @property
     def partial(self) -> bool:
@@ -124,10 +128,14 @@ class Section:
 
     def lines(self, scales: Sequence[float]) -> list[Line]:
         """Return the rows as they are printed: the measured ones, then the published ones."""
+        mixed = self.mixed
         measured = [
             Line(
                 model,
-                tuple(self.show(cell) for cell in cells),
+                tuple(
+                    self.show(cell) + (RING if place in mixed and cell.regime == "out" else "")
+                    for place, cell in enumerate(cells)
+                ),
                 tuple(cell.best for cell in cells),
                 published=False,
             )
@@ -157,6 +165,16 @@ class Section:
             return DASH
         number = f"{cell.mean:.{self.decimals}f}" if math.isfinite(cell.mean) else f"{cell.mean:g}"
         return number + ("*" if cell.partial else "")
+
+    @property
+    def mixed(self) -> set[int]:
+        """Columns that are in the distribution of one model and out of another's."""
+        columns = zip(*(cells for _, cells in self.rows), strict=True)
+        return {
+            place
+            for place, column in enumerate(columns)
+            if {"in", "out"} <= {cell.regime for cell in column}
+        }
 
     @property
     def items(self) -> int:
@@ -203,6 +221,8 @@ class Table:
             notes.append("*: mean of fewer images, the others have an error")
         if any(cell.mean is None for cell in cells):
             notes.append(f"{DASH}: no value; the run's records say why")
+        if MIXED in self.regimes:
+            notes.append(f"{RING}: this model was not trained on this scale, others were")
         published = [row for section in self.sections for row in section.published]
         notes += dict.fromkeys(_published_note(row.reference) for row in published)
         if any(row.otherwise for row in published):
@@ -300,7 +320,7 @@ def _table(
 
 def _regime(regimes: pd.Series[str]) -> str:
     known = regimes.dropna().unique()
-    return "mixed" if len(known) > 1 else str(known[0]) if len(known) else ""
+    return MIXED if len(known) > 1 else str(known[0]) if len(known) else ""
 
 
 def _section(
@@ -320,6 +340,8 @@ def _section(
         (str(model), float(scale)): (float(mean) if count else None, int(count), int(size))
         for (model, scale), mean, count, size in groups.itertuples(name=None)
     }
+    known = rows.dropna(subset="regime").groupby(["upsampler", "scale"])["regime"].first()
+    regimes = known.to_dict()
     best = {scale: _best(cells, models, scale, higher, decimals) for scale in scales}
     nothing = (None, 0, 0)
     return Section(
@@ -329,7 +351,11 @@ def _section(
         decimals=decimals,
         rows=tuple(
             (model, tuple(
-                Cell(*cells.get((model, scale), nothing), best=model in best[scale])
+                Cell(
+                    *cells.get((model, scale), nothing),
+                    best=model in best[scale],
+                    regime=str(regimes.get((model, scale), "")),
+                )
                 for scale in scales
             ))
             for model in models
@@ -503,7 +529,7 @@ def render_csv(tables: Sequence[Table]) -> str:
             "higher_is_better": section.higher_is_better,
             "upsampler": model,
             "scale": scale,
-            "regime": regime,
+            "regime": cell.regime,
             "mean": cell.mean,
             "items": cell.count,
             "items_expected": cell.expected,
@@ -513,7 +539,7 @@ def render_csv(tables: Sequence[Table]) -> str:
         for table in tables
         for section in table.sections
         for model, cells in section.rows
-        for scale, regime, cell in zip(table.scales, table.regimes, cells, strict=True)
+        for scale, cell in zip(table.scales, cells, strict=True)
     ]
     published = [
         {
@@ -584,6 +610,7 @@ _TEX = {
     "†": "\\textdagger{}",
     "‡": "\\textdaggerdbl{}",
     "·": "$\\cdot$",
+    RING: "$^\\circ$",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
     "<": "$<$",

@@ -59,6 +59,24 @@ def test_scales_are_grouped_by_regime():
     assert table.groups() == [("in distribution", [0]), ("out of distribution", [1])]
 
 
+def test_where_regimes_are_mixed_the_models_that_were_not_trained_there_are_marked():
+    records = made_up(BOTH)
+    records.loc[records["upsampler"] == "bicubic", "regime"] = "out"  # as a x4 network at x2
+    (table,) = build_tables(records)
+    assert table.regimes == ("mixed", "out")
+    lines = {line.name: line.texts for line in table.sections[0].lines(table.scales)}
+    assert lines == {"bicubic": ("31.00°", "25.50"), "liif": ("34.00", "25.50")}
+    assert "°: this model was not trained on this scale, others were" in table.notes
+    assert "$^\\circ$" in render_latex([table])
+    rows = pd.read_csv(io.StringIO(render([table], "csv")))
+    assert rows.set_index(["upsampler", "scale"])["regime"].to_dict() == {
+        ("bicubic", 2.0): "out",
+        ("bicubic", 8.0): "out",
+        ("liif", 2.0): "in",
+        ("liif", 8.0): "out",
+    }
+
+
 def test_a_run_without_a_trained_model_has_no_regimes():
     (table,) = build_tables(made_up(BOTH[:2]))
     assert table.regimes == ("",)
