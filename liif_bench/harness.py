@@ -220,7 +220,9 @@ def _load_upsamplers(plan: Plan, progress: Progress) -> tuple[Upsampler, ...]:
     names = [upsampler.name for upsampler in upsamplers]
     for name in names:
         if names.count(name) > 1:
-            raise LiifBenchError(f"two models would be called '{name}': rename a checkpoint file")
+            raise LiifBenchError(
+                f"two models would be called '{name}': rename a checkpoint file, or add ?name="
+            )
     return upsamplers
 
 

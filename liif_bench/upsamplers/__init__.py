@@ -25,6 +25,22 @@ UPSAMPLERS = Registry(
             "liif_bench.upsamplers.liif:liif_edsr",
             "LIIF with the EDSR-baseline encoder, trained on x1 to x4; official weights or yours",
             "CHECKPOINT",
+            weights=("liif-edsr",),
+        ),
+        Entry(
+            "folder",
+            "liif_bench.upsamplers.folder:folder",
+            "SR images made elsewhere, as PATH/baby_x4.png or PATH?pattern={scale}/{item}.png",
+            "PATH",
+            argument_required=True,
+        ),
+        Entry(
+            "command",
+            "liif_bench.upsamplers.command:command",
+            "a program, run for each case: PROGRAM {input} {output}; also {scale} {width} {height}",
+            "ARGV",
+            argument_required=True,
+            foreign="a program of yours",
         ),
     ],
 )
