@@ -43,6 +43,7 @@ UPSAMPLERS = Registry(
             foreign="a program of yours",
         ),
     ],
+    members=("name", "training_scales", "weights", "settings", "encode"),
 )
 
 
@@ -62,16 +63,14 @@ def load_upsampler(
 
     Raises:
         LiifBenchError: Unknown name; what it requires is not installed; weights missing, tampered
-            with or of another architecture.
+            with or of another architecture; a plug-in that does not do what a model must.
     """
     from liif_bench.upsamplers.base import Options
 
-    factory, argument = UPSAMPLERS.factory(spec)
     entry, _ = UPSAMPLERS.parse(spec)
     if entry.foreign:
         notice(f"{spec}: this model runs {entry.foreign}, with your rights")
-    options = options or Options()
-    upsampler: Upsampler = factory(options, argument) if argument else factory(options)
+    upsampler: Upsampler = UPSAMPLERS.make(spec, options or Options())
     return upsampler
 
 
