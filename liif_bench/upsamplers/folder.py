@@ -94,8 +94,8 @@ class Folder:
         digest = hashlib.sha256(request.lr.cpu().contiguous().numpy().tobytes()).digest()
         if self._answered.setdefault(name, digest) != digest:
             raise LiifBenchError(
-                f"'{path}' has already answered another LR than that of '{request.item}' at"
-                f" x{request.scale:g}: keep the images of each data set in a folder of their own"
+                f"'{path}' has already answered another LR than this of '{request.item}' at"
+                f" x{request.scale:g}: a finished image answers one LR, of one data set"
             )
         return FinishedImage(to_tensor(read_rgb(path)))
 

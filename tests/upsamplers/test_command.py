@@ -1,5 +1,7 @@
 import os
 import shlex
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -295,3 +297,22 @@ class TestRuns:
         assert bad["error"].str.endswith("failed with exit code 1; it said: not today").all()
         assert len(bad) == 3 * 2
         assert len(records) == 3 * 3 * 2 * 2
+
+    @needs_proc
+    def test_an_interrupted_run_ends_the_program(self, photo_folder, program, tmp_path):
+        pid = tmp_path / "pid"
+        hang = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(99)"
+        out = tmp_path / "out"
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "liif_bench", "run", "--data", f"folder:{photo_folder()}",
+                "--model", program(hang), "--metrics", "psnr", "--scales", "2", "--out", str(out),
+            ],
+            stderr=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": tempfile.gettempdir()},
+        )  # fmt: skip
+        wait_until(lambda: pid.exists() and pid.read_text(), seconds=60)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
+        wait_until(lambda: not alive(pid.read_text()))

@@ -137,7 +137,7 @@ class TestContents:
         ask(upsampler)
         ask(upsampler)
         text = refusal(ask, upsampler, lr=LR + 0.1)
-        assert "has already answered another LR than that of 'baby' at x4" in text
+        assert "has already answered another LR than this of 'baby' at x4" in text
 
     def test_lr_alone_is_refused(self, tmp_path):
         save(tmp_path / "baby_x4.png")
