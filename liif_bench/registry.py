@@ -162,7 +162,7 @@ class Registry:
             if not entry.package:
                 raise
             raise LiifBenchError(
-                f"{self.kind} '{entry.name}' of a plug-in cannot be loaded from"
+                f"{self.kind} '{entry.name}' of {entry.package} cannot be loaded from"
                 f" '{entry.target}': {one_line(error)}"
             ) from error
 

@@ -295,14 +295,14 @@ def test_a_plugin_that_cannot_be_imported(source, target, install):
     install(source, metrics={"mine": target})
     assert METRICS.parse("mine")[0].name == "mine"  # listed all the same
     text = refusal(load_metric, "mine")
-    assert "metric 'mine' of a plug-in" in text
+    assert "metric 'mine' of bench-plugin 1.0" in text
     assert f"'{target}'" in text
 
 
 @pytest.mark.parametrize("source", ["raise RuntimeError('no licence')", "def (", "1 / 0"])
 def test_a_plugin_that_breaks_while_it_is_imported(source, install):
     install(source, metrics={"mine": "bench_plugin:thing"})
-    assert "metric 'mine' of a plug-in" in refusal(load_metric, "mine")
+    assert "metric 'mine' of bench-plugin 1.0" in refusal(load_metric, "mine")
 
 
 def test_a_long_explanation_becomes_one_line(install):
