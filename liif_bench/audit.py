@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +250,11 @@ def _audit_case(
 def _grouped(
     protocols: Iterable[Protocol], key: Callable[[Protocol], str]
 ) -> list[tuple[str, list[Protocol]]]:
-    return [(name, list(group)) for name, group in groupby(sorted(protocols, key=key), key)]
+    """Group protocols in the order in which they come, so that the base's LR is made first."""
+    groups: dict[str, list[Protocol]] = {}
+    for protocol in protocols:
+        groups.setdefault(key(protocol), []).append(protocol)
+    return list(groups.items())
 
 
 def audit_images(

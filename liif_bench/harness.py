@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -26,6 +27,7 @@ from liif_bench.devices import forbid_tf32, resolve_device
 from liif_bench.errors import LiifBenchError
 from liif_bench.evaluate import Bench, Prepared, evaluate, prepare
 from liif_bench.metrics import load_metric
+from liif_bench.metrics.base import Metric
 from liif_bench.profile import ELSE, WAITING, Stopwatch, encode_stage, render_stage
 from liif_bench.progress import Progress, silent
 from liif_bench.protocol import Difference, Protocol, differences, stored_protocol
@@ -217,16 +219,21 @@ def _load_upsamplers(plan: Plan, progress: Progress) -> tuple[Upsampler, ...]:
     memory = DEFAULT_MEMORY if plan.memory is None else plan.memory
     options = Options.under(plan.protocol.network, plan.device, memory)
     upsamplers = tuple(load_upsampler(model, options, progress.warn) for model in plan.models)
-    names = [upsampler.name for upsampler in upsamplers]
-    for name in names:
-        if names.count(name) > 1:
-            raise LiifBenchError(f"two models would be called '{name}': rename a checkpoint file")
+    _check_distinct("models", upsamplers, ": rename a checkpoint file, or add ?name=")
     return upsamplers
+
+
+def _check_distinct(kind: str, parts: Sequence[Upsampler | Metric], remedy: str = "") -> None:
+    """Refuse parts whose rows could not be told apart."""
+    name, count = Counter(part.name for part in parts).most_common(1)[0]
+    if count > 1:
+        raise LiifBenchError(f"two {kind} would be called '{name}'{remedy}")
 
 
 def _bench(name: str, plan: Plan, upsamplers: tuple[Upsampler, ...], progress: Progress) -> Bench:
     """Make the metrics; one whose weights cannot be had is broken, not fatal."""
     metrics = tuple(load_metric(metric, plan.device) for metric in plan.metrics)
+    _check_distinct("metrics", metrics)
     needed = {metric.name: metric.needs(plan.protocol) for metric in metrics}
     unavailable: dict[str, str] = {}
     for weights_id in dict.fromkeys(chain.from_iterable(needed.values())):

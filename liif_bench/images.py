@@ -77,6 +77,21 @@ def read_size(path: Path) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
+def read_kind(path: Path) -> tuple[str, str]:
+    """Return a file's format and channels by Pillow's names, from the header alone.
+
+    Returns:
+        Such as ("PNG", "RGB") or ("JPEG", "L"); the channels end with A where a single colour is
+        transparent, too.
+
+    Raises:
+        LiifBenchError: The header cannot be read.
+    """
+    with _opened(path) as image:
+        transparent = "transparency" in image.info and not image.mode.endswith("A")
+        return image.format or "?", image.mode + ("A" if transparent else "")
+
+
 def write_rgb(array: RgbArray, path: Path) -> None:
     """Write an `(H, W, 3)` uint8 array; the suffix chooses the format.
 

@@ -33,6 +33,7 @@ class Entry:
         weights: Ids of the registered weights that it reads.
         foreign: What of somebody else's it runs, such as "a program"; "" where it runs nothing.
             A part that does is used only where the user named it.
+        package: The plug-in package that brought it; "" for a built-in part.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Entry:
     extra: str = ""
     weights: tuple[str, ...] = ()
     foreign: str = ""
+    package: str = ""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -60,11 +62,21 @@ class Entry:
 
 
 class Registry:
-    """The parts of one kind: the built-in ones and those of installed plug-in packages."""
+    """The parts of one kind: the built-in ones and those of installed plug-in packages.
 
-    def __init__(self, kind: str, group: str, entries: Iterable[Entry]) -> None:
+    Args:
+        kind: What users call such a part, in the singular.
+        group: Entry points of this group are plug-ins.
+        entries: The built-in parts.
+        members: Attributes that every part must have once it is made.
+    """
+
+    def __init__(
+        self, kind: str, group: str, entries: Iterable[Entry], members: Iterable[str] = ()
+    ) -> None:
         self.kind = kind
         self.group = group
+        self.members = tuple(members)
         self._builtin = {entry.name: entry for entry in entries}
 
     def entries(self) -> dict[str, Entry]:
@@ -72,7 +84,9 @@ class Registry:
         found = dict(self._builtin)
         for point in metadata.entry_points(group=self.group):
             summary = f"plug-in {point.value}"
-            found.setdefault(point.name, Entry(point.name, point.value, summary, "ARGUMENT"))
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+            entry = Entry(point.name, point.value, summary, "ARGUMENT", package=package)
+            found.setdefault(point.name, entry)
         return found
 
     def parse(self, spec: str) -> tuple[Entry, str]:
@@ -145,9 +159,40 @@ class Registry:
         try:
             return reduce(getattr, attribute.split("."), importlib.import_module(module)), argument
         except Exception as error:  # a plug-in may be anybody's code
-            if entry.name in self._builtin:
+            if not entry.package:
                 raise
             raise LiifBenchError(
-                f"{self.kind} '{entry.name}' of a plug-in cannot be loaded from"
+                f"{self.kind} '{entry.name}' of {entry.package} cannot be loaded from"
                 f" '{entry.target}': {one_line(error)}"
             ) from error
+
+    def make(self, spec: str, *given: Any) -> Any:
+        """Make the part that ``spec`` names.
+
+        Args:
+            spec: ``name`` or ``name:argument``.
+            given: What every factory of this kind is called with; the argument follows where there
+                is one.
+
+        Raises:
+            LiifBenchError: As `factory`; the factory's own; a plug-in's factory that raises
+                anything else, or makes something that lacks what such a part must have.
+        """
+        factory, argument = self.factory(spec)
+        entry, _ = self.parse(spec)
+        try:
+            part = factory(*given, argument) if argument else factory(*given)
+        except LiifBenchError:
+            raise
+        except Exception as error:  # a plug-in may be anybody's code
+            if not entry.package:
+                raise
+            raise LiifBenchError(
+                f"{self.kind} '{spec}' of {entry.package} cannot be made: {one_line(error)}"
+            ) from error
+        if lacking := [member for member in self.members if not hasattr(part, member)]:
+            raise LiifBenchError(
+                f"{self.kind} '{spec}' of {entry.package or 'liif-bench'} lacks"
+                f" {', '.join(lacking)}: see docs/adding.md for what a {self.kind} must have"
+            )
+        return part

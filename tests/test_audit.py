@@ -10,7 +10,8 @@ from liif_bench.analysis.offsets import needed_protocols, path, single_steps
 from liif_bench.audit import audit_images, audit_run
 from liif_bench.datasets import load_dataset
 from liif_bench.errors import LiifBenchError
-from liif_bench.evaluate import answer_case, make_case
+from liif_bench.evaluate import answer_case, make_case, render_case
+from liif_bench.images import to_uint8, write_rgb
 from liif_bench.metrics import load_metric
 from liif_bench.protocol import load_protocol, protocol_names
 from liif_bench.upsamplers import load_upsampler
@@ -270,3 +271,23 @@ def test_liif_encodes_an_lr_once_for_all_rules_of_rendering(liif, photos, tmp_pa
         alone.sort_values(key, ignore_index=True),
         rtol=0, atol=1e-5,
     )  # fmt: skip
+
+
+def test_finished_images_are_audited_for_the_lr_of_the_base_alone(photo_folder, tmp_path):
+    photos, sr = photo_folder(count=1), tmp_path / "sr"
+    sr.mkdir()
+    (item,) = load_dataset(f"folder:{photos}").items
+    case = make_case(BASE, item, 2.0)
+    write_rgb(to_uint8(render_case(load_upsampler("bicubic"), case)), sr / "photo0_x2.png")
+    run = liif_bench.run(
+        scales=[2], data=[f"folder:{photos}"], models=["bicubic", f"folder:{sr}"],
+        metrics=["psnr"], protocol="liif-benchmark", out=tmp_path / "out", progress=False,
+    )  # fmt: skip
+    rows = audit_run(run, BASE, [load_protocol("matlab-y")], metrics=["psnr"]).scores
+    values = rows.pivot(index="protocol_hash", columns="upsampler", values="value")
+    same_lr = values["sr"].notna()
+    assert values.loc[BASE.hash, "sr"] == values.loc[BASE.hash, "bicubic"]
+    assert (values["sr"] == values["bicubic"])[same_lr].all()
+    assert 0 < same_lr.sum() < len(values)
+    reasons = rows[(rows["upsampler"] == "sr") & rows["value"].isna()]["error"]
+    assert reasons.str.contains("a finished image answers one LR").all()

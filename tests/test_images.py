@@ -12,6 +12,7 @@ from liif_bench.errors import LiifBenchError
 from liif_bench.images import (
     EXTENSIONS,
     channels,
+    read_kind,
     read_rgb,
     read_size,
     to_tensor,
@@ -506,3 +507,18 @@ def test_a_write_that_breaks_off_keeps_the_old_file(pixels, tmp_path, monkeypatc
         write_rgb(pixels, path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "options", "kind"),
+    [
+        ("RGB", "a.png", {}, ("PNG", "RGB")),
+        ("L", "a.jpg", {}, ("JPEG", "L")),
+        ("RGBA", "a.png", {}, ("PNG", "RGBA")),
+        ("RGB", "a.png", {"transparency": (0, 0, 0)}, ("PNG", "RGBA")),
+        ("RGB", "a.png", {"format": "JPEG"}, ("JPEG", "RGB")),  # the content, not the suffix
+    ],
+)
+def test_the_kind_of_a_file_is_read_from_its_header(tmp_path, mode, name, options, kind):
+    Image.new(mode, (5, 4)).save(tmp_path / name, **options)
+    assert read_kind(tmp_path / name) == kind

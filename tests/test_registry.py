@@ -7,9 +7,11 @@ import pytest
 from liif_bench.datasets import DATASETS, load_dataset
 from liif_bench.errors import LiifBenchError
 from liif_bench.metrics import METRICS, load_metric
+from liif_bench.protocol import load_protocol, protocol_names
 from liif_bench.registry import Entry, Registry
 from liif_bench.suite import make_plan
 from liif_bench.upsamplers import UPSAMPLERS, load_upsampler
+from liif_bench.weights.registry import lookup
 
 BUILT_IN = Registry(
     "thing",
@@ -109,6 +111,20 @@ def test_every_metric_goes_by_its_name(name):
     assert isinstance(metric.higher_is_better, bool)
 
 
+@pytest.mark.parametrize("name", METRICS.entries())
+def test_every_metric_is_registered_with_the_weights_that_presets_need(name):
+    protocols = [load_protocol(each) for each in protocol_names()]
+    needed = {each for protocol in protocols for each in load_metric(name).needs(protocol)}
+    assert needed == set(METRICS.entries()[name].weights)
+
+
+@pytest.mark.parametrize("registry", [METRICS, UPSAMPLERS], ids=lambda r: r.kind)
+def test_weights_of_parts_are_registered(registry):
+    ids = [each for entry in registry.entries().values() for each in entry.weights]
+    assert ids
+    assert all(lookup(each).id == each for each in ids)
+
+
 # Plug-ins
 
 
@@ -152,11 +168,24 @@ PLUGIN = """
         def __init__(self, device="cpu", channel="all"):
             self.name, self.device, self.channel = "brightness", device, channel
 
+        def variant(self, protocol):
+            return self.channel
 
-    def half(options, argument="none"):
-        upsampler = load_upsampler("nearest", options)
-        upsampler.given = argument
-        return upsampler
+        def needs(self, protocol):
+            return ()
+
+        def score(self, case, output):
+            return float(output.sr.mean())
+
+
+    class Half:
+        name, training_scales, weights = "half", None, None
+
+        def __init__(self, options, argument="none"):
+            self.settings = {"precision": options.precision, "argument": argument}
+
+        def encode(self, lr):
+            return load_upsampler("nearest").encode(lr)
 """
 
 
@@ -165,7 +194,7 @@ def test_a_plugin_is_found_and_used(install):
         PLUGIN,
         datasets={"one": "bench_plugin:one_file"},
         metrics={"brightness": "bench_plugin:Brightness"},
-        upsamplers={"half": "bench_plugin:half"},
+        upsamplers={"half": "bench_plugin:Half"},
     )
     assert DATASETS.entries()["one"].summary == "plug-in bench_plugin:one_file"
     assert "bench_plugin" not in sys.modules  # listing imports nothing
@@ -185,12 +214,54 @@ def test_the_argument_reaches_a_metric(install):
 
 
 def test_the_argument_reaches_an_upsampler(install):
-    install(
-        "def echo(options, argument='none'):\n    return options.precision, argument\n",
-        upsamplers={"echo": "bench_plugin:echo"},
-    )
-    assert load_upsampler("echo") == ("float32", "none")
-    assert load_upsampler("echo:a:b") == ("float32", "a:b")
+    install(PLUGIN, upsamplers={"half": "bench_plugin:Half"})
+    assert load_upsampler("half").settings == {"precision": "float32", "argument": "none"}
+    assert load_upsampler("half:a:b").settings["argument"] == "a:b"
+
+
+def test_a_part_says_which_package_brought_it(install):
+    install(PLUGIN, metrics={"brightness": "bench_plugin:Brightness"})
+    assert METRICS.entries()["brightness"].package == "bench-plugin 1.0"
+    assert METRICS.entries()["psnr"].package == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "group", "load", "message"),
+    [
+        ("def mine(options): 1 / 0", "upsamplers", load_upsampler, "cannot be made: ZeroDivision"),
+        ("def mine(options): pass", "upsamplers", load_upsampler, "lacks name, training_scales,"),
+        (
+            "def mine(device): pass",
+            "metrics",
+            load_metric,
+            "of bench-plugin 1.0 lacks name, higher",
+        ),
+        ("def mine(root): pass", "datasets", load_dataset, "'mine' is no tuple of items"),
+        ("def mine(root): return ('a.png',)", "datasets", load_dataset, "is no tuple of items"),
+        ("def mine(root): return ()", "datasets", load_dataset, "holds no image"),
+        (
+            "from liif_bench.datasets.base import Item\n"
+            "def mine(root): return (Item('a', root), Item('b', root), Item('a', root / 'a'))",
+            "datasets",
+            load_dataset,
+            "holds 2 images called 'a'",
+        ),
+    ],
+)
+def test_a_plugin_that_does_not_do_what_it_must(source, group, load, message, install):
+    install(source, **{group: {"mine": "bench_plugin:mine"}})
+    assert message in refusal(load, "mine")
+
+
+def test_an_argument_that_a_plugin_does_not_take(install):
+    install("def mine(options): pass", upsamplers={"mine": "bench_plugin:mine"})
+    assert "model 'mine:x' of bench-plugin 1.0 cannot be made" in refusal(load_upsampler, "mine:x")
+
+
+def test_a_built_in_part_that_breaks_shows_its_traceback():
+    broken = Registry("thing", "liif_bench.tests.things", [Entry("x", "json:loads", "")])
+    with pytest.raises(TypeError):
+        broken.make("x")
 
 
 def test_without_the_package_its_parts_are_unknown():
@@ -224,14 +295,14 @@ def test_a_plugin_that_cannot_be_imported(source, target, install):
     install(source, metrics={"mine": target})
     assert METRICS.parse("mine")[0].name == "mine"  # listed all the same
     text = refusal(load_metric, "mine")
-    assert "metric 'mine' of a plug-in" in text
+    assert "metric 'mine' of bench-plugin 1.0" in text
     assert f"'{target}'" in text
 
 
 @pytest.mark.parametrize("source", ["raise RuntimeError('no licence')", "def (", "1 / 0"])
 def test_a_plugin_that_breaks_while_it_is_imported(source, install):
     install(source, metrics={"mine": "bench_plugin:thing"})
-    assert "metric 'mine' of a plug-in" in refusal(load_metric, "mine")
+    assert "metric 'mine' of bench-plugin 1.0" in refusal(load_metric, "mine")
 
 
 def test_a_long_explanation_becomes_one_line(install):
@@ -240,9 +311,11 @@ def test_a_long_explanation_becomes_one_line(install):
 
 
 def test_an_entry_point_may_name_a_nested_attribute(install):
-    source = "class Maker:\n    @staticmethod\n    def make(device):\n        return device\n"
-    install(source, metrics={"mine": "bench_plugin:Maker.make"})
-    assert load_metric("mine", "cpu") == "cpu"
+    install(
+        PLUGIN + "\n    class Maker:\n        Metric = Brightness\n",
+        metrics={"mine": "bench_plugin:Maker.Metric"},
+    )
+    assert load_metric("mine", "cpu").name == "brightness"
 
 
 def test_two_plugins_of_one_name_give_one_part(install):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liif_bench.cli import data, protocol, published, weights
+from liif_bench.cli import data, doctor, protocol, published, weights
 from liif_bench.cli.options import (
     AcrossProtocols,
     DataRoot,
@@ -350,6 +350,7 @@ def _listing(kind: Kind) -> list[tuple[str, str]]:
     return [(entry.usage, entry.summary) for entry in parts.entries().values()]
 
 
+app.command()(doctor.doctor)
 app.add_typer(protocol.app, name="protocol")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")

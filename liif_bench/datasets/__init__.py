@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from liif_bench.errors import LiifBenchError
 from liif_bench.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    from liif_bench.datasets.base import Dataset, Item
+    from liif_bench.datasets.base import Dataset
 
 
 def _published(what: str) -> str:
@@ -68,15 +70,22 @@ def load_dataset(spec: str, data_root: Path | None = None) -> Dataset:
         The data set, with at least one item.
 
     Raises:
-        LiifBenchError: Unknown name; missing or empty folder; no image in it.
+        LiifBenchError: Unknown name; missing or empty folder; no image in it, or two of one name.
         DataUnavailableError: A named set is not there.
     """
-    from liif_bench.datasets.base import Dataset
+    from liif_bench.datasets.base import Dataset, Item
     from liif_bench.datasets.root import default_data_root
 
-    factory, argument = DATASETS.factory(spec)
     root = default_data_root() if data_root is None else data_root
-    items: tuple[Item, ...] = factory(root, argument) if argument else factory(root)
+    items = DATASETS.make(spec, root)
+    if not isinstance(items, tuple) or not all(isinstance(item, Item) for item in items):
+        raise LiifBenchError(f"dataset '{spec}' is no tuple of items: see docs/adding.md")
+    names = Counter(item.name for item in items)
+    if not names:
+        raise LiifBenchError(f"dataset '{spec}' holds no image")
+    name, count = names.most_common(1)[0]
+    if count > 1:
+        raise LiifBenchError(f"dataset '{spec}' holds {count} images called '{name}': rename them")
     return Dataset(spec, items)
 
 

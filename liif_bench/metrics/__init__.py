@@ -15,23 +15,32 @@ METRICS = Registry(
     [
         Entry("psnr", "liif_bench.metrics.distortion:Psnr", "peak signal-to-noise ratio, dB"),
         Entry("ssim", "liif_bench.metrics.distortion:Ssim", "structural similarity"),
-        Entry("lpips", "liif_bench.metrics.perceptual:Lpips", "learned perceptual distance"),
+        Entry(
+            "lpips",
+            "liif_bench.metrics.perceptual:Lpips",
+            "learned perceptual distance",
+            weights=("lpips-alex",),
+        ),
         Entry(
             "zoom-top1",
             "liif_bench.downstream.zoom:ZoomTop1",
             "share of nine zoomed crops that an ImageNet classifier gets right (needs labels)",
+            weights=("efficientnet-lite0",),
         ),
         Entry(
             "zoom-agreement",
             "liif_bench.downstream.zoom:ZoomAgreement",
             "share of the crops where the classifier says the same of SR and HR",
+            weights=("efficientnet-lite0",),
         ),
         Entry(
             "zoom-kl",
             "liif_bench.downstream.zoom:ZoomKl",
             "divergence of its opinion on SR from that on HR, nats",
+            weights=("efficientnet-lite0",),
         ),
     ],
+    members=("name", "higher_is_better", "variant", "needs", "score"),
 )
 
 
@@ -43,10 +52,9 @@ def load_metric(name: str, device: str = "cpu") -> Metric:
         device: Where its networks run.
 
     Raises:
-        LiifBenchError: Unknown name.
+        LiifBenchError: Unknown name; a plug-in that does not do what a metric must.
     """
-    factory, argument = METRICS.factory(name)
-    metric: Metric = factory(device, argument) if argument else factory(device)
+    metric: Metric = METRICS.make(name, device)
     return metric
 
 

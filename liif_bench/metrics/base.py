@@ -90,8 +90,15 @@ class Metric(Protocol):
         higher_is_better: Direction.
     """
 
-    name: str
-    higher_is_better: bool
+    @property
+    def name(self) -> str:
+        """As in tables and records."""
+        ...
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction."""
+        ...
 
     def variant(self, protocol: ScoringProtocol) -> str:
         """Say which of the numbers that go by this name is measured."""

@@ -25,8 +25,25 @@ UPSAMPLERS = Registry(
             "liif_bench.upsamplers.liif:liif_edsr",
             "LIIF with the EDSR-baseline encoder, trained on x1 to x4; official weights or yours",
             "CHECKPOINT",
+            weights=("liif-edsr",),
+        ),
+        Entry(
+            "folder",
+            "liif_bench.upsamplers.folder:folder",
+            "SR images made elsewhere, as PATH/baby_x4.png or PATH?pattern={scale}/{item}.png",
+            "PATH",
+            argument_required=True,
+        ),
+        Entry(
+            "command",
+            "liif_bench.upsamplers.command:command",
+            "a program, run for each case: PROGRAM {input} {output}; also {scale} {width} {height}",
+            "ARGV",
+            argument_required=True,
+            foreign="a program of yours",
         ),
     ],
+    members=("name", "training_scales", "weights", "settings", "encode"),
 )
 
 
@@ -46,16 +63,14 @@ def load_upsampler(
 
     Raises:
         LiifBenchError: Unknown name; what it requires is not installed; weights missing, tampered
-            with or of another architecture.
+            with or of another architecture; a plug-in that does not do what a model must.
     """
     from liif_bench.upsamplers.base import Options
 
-    factory, argument = UPSAMPLERS.factory(spec)
     entry, _ = UPSAMPLERS.parse(spec)
     if entry.foreign:
         notice(f"{spec}: this model runs {entry.foreign}, with your rights")
-    options = options or Options()
-    upsampler: Upsampler = factory(options, argument) if argument else factory(options)
+    upsampler: Upsampler = UPSAMPLERS.make(spec, options or Options())
     return upsampler
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from liif_bench.errors import LiifBenchError, unknown_name
 
+if TYPE_CHECKING:
+    from liif_bench.upsamplers.base import TrainingScales
+
 _OPTIONS = re.compile(r"[a-z-]+=[^&]*(?:&[a-z-]+=[^&]*)*")
+_TABLE_NAME = re.compile(r"(?=.{1,40}$)[\w(][\w.+:@()-]*(?: [\w.+:@()-]+)*")
 
 
 def split_options(argument: str, known: Iterable[str]) -> tuple[str, dict[str, str]]:
@@ -60,3 +66,53 @@ def whole_number(name: str, value: str, low: int, high: int) -> int:
             f"option {name}={value} is not possible: use a whole number from {low} to {high}"
         )
     return int(value)
+
+
+def training_scales(value: str) -> TrainingScales:
+    """Read the scales of a training, such as ``4``, ``2,3,4`` or ``1-4``.
+
+    Returns:
+        Ranges of scales, both ends included.
+
+    Raises:
+        LiifBenchError: It is neither a scale nor a range of scales.
+    """
+    ranges = []
+    for part in value.split(","):
+        low, _, high = part.partition("-")
+        try:
+            bounds = (float(low), float(high or low))
+        except ValueError:
+            bounds = (0.0, 0.0)
+        if not 1 <= bounds[0] <= bounds[1] < math.inf:
+            raise LiifBenchError(
+                f"option train={value} is not possible: write the training's scales as 4, 2,3,4"
+                " or 1-4"
+            )
+        ranges.append(bounds)
+    return tuple(ranges)
+
+
+def table_name(name: str) -> str:
+    """Return a model's name if it can stand in a table.
+
+    Raises:
+        LiifBenchError: It is empty, longer than 40 characters, or holds unusual ones.
+    """
+    if not _TABLE_NAME.fullmatch(name):
+        raise LiifBenchError(
+            f"'{name}' cannot be a model's name in tables: add ?name= with at most 40 letters,"
+            " digits, spaces and . _ - + : @ ( )"
+        )
+    return name
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Put values into the places of a template that name them in braces, each place once.
+
+    Args:
+        template: Such as ``{item}_x{scale}.png``; other braces stay as they are.
+        values: By name. Braces in them are not looked at.
+    """
+    places = "|".join(map(re.escape, values))
+    return re.sub(rf"\{{({places})\}}", lambda place: values[place[1]], template)

@@ -163,7 +163,8 @@ def test_help_names_every_command():
     done = call("--help")
     assert done.returncode == 0
     for command in (
-        "run", "table", "reproduce", "audit", "upscale", "list", "protocol", "data", "weights",
+        "run", "table", "reproduce", "audit", "upscale", "list", "doctor", "protocol", "data",
+        "weights",
     ):  # fmt: skip
         assert re.search(rf"\b{command}\b", done.stdout)
     assert call("--version").stdout.startswith("liif-bench ")

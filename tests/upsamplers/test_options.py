@@ -1,7 +1,14 @@
 import pytest
 
 from liif_bench.errors import LiifBenchError
-from liif_bench.upsamplers.options import choose, split_options, whole_number
+from liif_bench.upsamplers.options import (
+    choose,
+    fill,
+    split_options,
+    table_name,
+    training_scales,
+    whole_number,
+)
 
 KNOWN = ("scale", "tile-size")
 
@@ -30,6 +37,14 @@ def test_split(argument, head, options):
         (lambda: choose("cell", "x", ("exact", "clip")), "cell=x is not possible: use exact or"),
         (lambda: whole_number("scale", "0", 1, 8), "use a whole number from 1 to 8"),
         (lambda: whole_number("scale", "2.5", 1, 8), "scale=2.5 is not possible"),
+        (lambda: training_scales("four"), "train=four is not possible: write the training's"),
+        (lambda: training_scales("0.5"), "train=0.5 is not possible"),
+        (lambda: training_scales("1-inf"), "train=1-inf is not possible"),
+        (lambda: training_scales("nan"), "train=nan is not possible"),
+        (lambda: training_scales(""), "train= is not possible"),
+        (lambda: table_name("a\nb"), "cannot be a model's name"),
+        (lambda: table_name(" a"), "cannot be a model's name"),
+        (lambda: table_name("x" * 41), "cannot be a model's name"),
     ],
 )
 def test_what_is_refused(call, message):
@@ -40,3 +55,11 @@ def test_what_is_refused(call, message):
 def test_values():
     assert choose("cell", "clip", ("exact", "clip")) == "clip"
     assert whole_number("scale", "4", 1, 8) == 4
+    assert training_scales("4") == ((4, 4),)
+    assert training_scales("2, 3,3.5-30") == ((2, 2), (3, 3), (3.5, 30))
+    assert table_name("SwinIR (L) x4") == "SwinIR (L) x4"
+
+
+def test_places_are_filled_once():
+    values = {"item": "{scale}", "scale": "4"}
+    assert fill("{item}_x{scale}{other}{}", values) == "{scale}_x4{other}{}"
