@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liif_bench.cli import data, doctor, protocol, published, weights
+from liif_bench.cli import data, doctor, figure, protocol, published, weights
 from liif_bench.cli.options import (
     AcrossProtocols,
     DataRoot,
@@ -267,6 +267,7 @@ def table(
         raise LiifBenchError("--output needs --format markdown, csv or latex")
 
 
+app.command()(figure.figure)
 app.command()(published.reproduce)
 app.command()(published.audit)
 
