@@ -29,7 +29,7 @@ from torch import Tensor
 
 from liif_bench.upsamplers import load_upsampler
 from liif_bench.upsamplers.base import Options
-from liif_bench.upsamplers.liif import LiifEdsr, LiifImage
+from liif_bench.upsamplers.liif import Liif, LiifImage
 from liif_bench.upsamplers.liif.checkpoint import read_checkpoint
 from liif_bench.weights.fetch import ensure
 
@@ -97,7 +97,7 @@ def textbook(features: Tensor, layers: list[tuple[Tensor, Tensor]], size: Size) 
     return torch.cat(parts, dim=1)
 
 
-def encoded(upsampler: LiifEdsr, lr_size: Size) -> LiifImage:
+def encoded(upsampler: Liif, lr_size: Size) -> LiifImage:
     """Encode a made-up LR image."""
     generator = torch.Generator().manual_seed(0)
     return upsampler.encode(torch.rand(3, *lr_size, generator=generator))
@@ -151,10 +151,10 @@ def main() -> None:
         draw(costs, chosen.figure)
 
 
-def load(precision: str) -> LiifEdsr:
+def load(precision: str) -> Liif:
     """Load the official weights in a number format."""
     model = load_upsampler("liif-edsr", Options(device=DEVICE, precision=precision))  # type: ignore[arg-type]
-    assert isinstance(model, LiifEdsr)
+    assert isinstance(model, Liif)
     return model
 
 

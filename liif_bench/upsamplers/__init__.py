@@ -26,6 +26,13 @@ UPSAMPLERS = Registry(
             "LIIF with the EDSR-baseline encoder, trained on x1 to x4; official weights or yours",
             "CHECKPOINT",
         ),
+        Entry(
+            "rdn-liif",
+            "liif_bench.upsamplers.liif:rdn_liif",
+            "LIIF with the RDN encoder, trained on x1 to x4; your checkpoint",
+            "CHECKPOINT",
+            argument_required=True,
+        ),
     ],
 )
 

@@ -9,7 +9,7 @@ from oracles.textbook_liif import decode
 from liif_bench.errors import LiifBenchError
 from liif_bench.upsamplers import load_upsampler
 from liif_bench.upsamplers.base import DEFAULT_MEMORY, FULL, Options, Window, pixel_window
-from liif_bench.upsamplers.liif import LiifEdsr
+from liif_bench.upsamplers.liif import Liif
 from liif_bench.upsamplers.liif import decoder as decoder_module
 from liif_bench.upsamplers.liif.checkpoint import read_checkpoint
 from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
@@ -173,7 +173,7 @@ class TestCheckpoints:
         path = tmp_path / "mine.pth"
         torch.save(self.authors(checkpoint), path)
         mine = load_upsampler(f"liif-edsr:{path}", Options())
-        assert isinstance(mine, LiifEdsr)
+        assert isinstance(mine, Liif)
         assert mine.name == "liif-edsr:mine"
         assert mine.weights.id == str(path)
         torch.manual_seed(0)
