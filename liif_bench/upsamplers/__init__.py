@@ -33,6 +33,20 @@ UPSAMPLERS = Registry(
             "CHECKPOINT",
             argument_required=True,
         ),
+        Entry(
+            "metasr-edsr",
+            "liif_bench.upsamplers.metasr:metasr_edsr",
+            "Meta-SR with the EDSR-baseline encoder, trained on x1 to x4; your checkpoint",
+            "CHECKPOINT",
+            argument_required=True,
+        ),
+        Entry(
+            "metasr-rdn",
+            "liif_bench.upsamplers.metasr:metasr_rdn",
+            "Meta-SR with the RDN encoder, trained on x1 to x4; your checkpoint",
+            "CHECKPOINT",
+            argument_required=True,
+        ),
     ],
 )
 
