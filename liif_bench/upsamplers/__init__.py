@@ -47,6 +47,14 @@ UPSAMPLERS = Registry(
             "CHECKPOINT",
             argument_required=True,
         ),
+        Entry(
+            "liif-style",
+            "liif_bench.upsamplers.liif_style:liif_style",
+            "a model of a repository that is built like LIIF's: LTE, SRNO, LINF, ITSRN, forks",
+            "PATH?checkpoint=FILE",
+            argument_required=True,
+            foreign="the code of another repository in a process of its own",
+        ),
     ],
 )
 
