@@ -57,6 +57,7 @@ _OPTIONS = (
     "train",
 )
 _LONGEST_TEXT = 1 << 20
+_LONGEST_REASON = 300  # torch's, of a state dict that does not fit, may have thousands
 _TRAINED_CELL = 1 / 4  # of an LR pixel: the smallest that LIIF's training shows
 _NUMBER = r"\d+(?:\.\d+)?"
 
@@ -211,8 +212,12 @@ class Worker:
         """End the worker; return the error, with the last line of its standard error."""
         self.close()
         last = self._last_words.line()
-        said = "" if not last or last in reason else f"; it last said: {last}"
-        return LiifBenchError(f"{_NAME}: {reason}{said}")
+        said = "" if not last or last in reason else f"; it last said: {_brief(last)}"
+        return LiifBenchError(f"{_NAME}: {_brief(reason)}{said}")
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
 
 
 class Session:
