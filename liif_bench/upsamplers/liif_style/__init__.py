@@ -50,6 +50,7 @@ _OPTIONS = (
     "queries",
     "cell",
     "norm",
+    "pad",
     "chunk",
     "timeout",
     "trust",
@@ -73,9 +74,10 @@ class Convention:
         device: Where it computes.
         call: "query" (encode once, then ask), "forward" (both at once), or "auto".
         queries: "list" (a row of coordinates, a cell each) or "grid" (rows and columns, one cell).
-        cell: "exact", "clip" or "lte".
+        cell: "exact", "clip", "lte" or "half".
         mean: Subtracted from LR, added to what comes back.
         std: LR is divided by it, what comes back multiplied.
+        pad: LR is mirrored at its end, up to the next multiple of this; 0 where it is not.
         chunk: Most queries at once.
         timeout: Seconds that any one answer may take.
         trust: Whether the checkpoint may name code.
@@ -90,6 +92,7 @@ class Convention:
     cell: str
     mean: float
     std: float
+    pad: int
     chunk: int
     timeout: int
     trust: bool
@@ -245,7 +248,9 @@ class Session:
         if self._worker is None:
             self._worker = Worker(self.convention)
         if self._held != number:
-            normalised = (lr.float().cpu() - self.convention.mean) / self.convention.std
+            rows, columns = (_mirrored(side, self.convention.pad) for side in lr.shape[1:])
+            padded = lr.float().cpu()[:, rows][:, :, columns]
+            normalised = (padded - self.convention.mean) / self.convention.std
             shape = [1, *normalised.shape]
             numbers = normalised.contiguous().numpy().tobytes()
             self._worker.ask({"kind": "encode", "shape": shape}, numbers, "encoded")
@@ -285,10 +290,11 @@ class LiifStyleImage:
             LiifBenchError: The model failed, ended, took too long or answered what is no image.
         """
         rule = self.session.convention
-        rows, pixel_height = _centres(size[0], window.top, window.bottom)
-        columns, pixel_width = _centres(size[1], window.left, window.right)
-        pixels = (pixel_height, pixel_width)
-        cell = _cell(pixels, (self.lr.shape[1], self.lr.shape[2]), rule.cell)
+        height, width = (len(_mirrored(side, rule.pad)) for side in self.lr.shape[1:])
+        shown = (self.lr.shape[1] / height, self.lr.shape[2] / width)
+        rows, pixel_height = _centres(size[0], window.top * shown[0], window.bottom * shown[0])
+        columns, pixel_width = _centres(size[1], window.left * shown[1], window.right * shown[1])
+        cell = _cell((pixel_height, pixel_width), (height, width), rule.cell)
         told = {"kind": "render", "rows": size[0], "cell": cell}
         out = np.empty((size[0] * size[1], 3), dtype=np.float32)
         step = rule.chunk
@@ -310,6 +316,17 @@ class LiifStyleImage:
         return rgb.view(*size, 3).permute(2, 0, 1).contiguous()
 
 
+def _mirrored(side: int, multiple: int) -> Tensor:
+    """Return the LR pixels along an axis, the last ones mirrored up to a multiple, as LTE does.
+
+    An axis that is a multiple already is padded all the same.
+    """
+    if multiple == 0:
+        return torch.arange(side)
+    places = torch.arange((side // multiple + 1) * multiple) % (2 * side)
+    return torch.minimum(places, 2 * side - 1 - places)
+
+
 def _centres(size: int, start: float, end: float) -> tuple[bytes, float]:
     """Return the centres of output pixels in [-1, 1] as float32, and the size of a pixel there."""
     pixel = (end - start) / size
@@ -324,7 +341,7 @@ def _cell(pixels: tuple[float, float], lr_size: tuple[int, int], rule: str) -> l
         pixels: Height and width of an output pixel, in these coordinates.
         lr_size: `(h, w)` of LR.
         rule: "exact"; "clip" at an axis's cell of x4; "lte", which multiplies both axes' cells by
-            a quarter of the scale beyond x4.
+            a quarter of the scale beyond x4; "half" of the exact one, which ITSRN was trained on.
     """
     smallest = [_TRAINED_CELL * 2 / side for side in lr_size]
     if rule == "clip":
@@ -332,7 +349,7 @@ def _cell(pixels: tuple[float, float], lr_size: tuple[int, int], rule: str) -> l
     if rule == "lte":
         scale = math.sqrt(4 / (pixels[0] * lr_size[0] * pixels[1] * lr_size[1]))
         return [pixel * max(scale * _TRAINED_CELL, 1) for pixel in pixels]
-    return list(pixels)
+    return [pixel / 2 if rule == "half" else pixel for pixel in pixels]
 
 
 @dataclass(frozen=True)
@@ -393,9 +410,10 @@ def liif_style(options: Options, argument: str) -> LiifStyle:
         device=options.device,
         call=choose("call", given.get("call", "auto"), ("auto", "forward", "query")),
         queries=choose("queries", given.get("queries", "list"), ("list", "grid")),
-        cell=choose("cell", given.get("cell", options.cell_rule), ("exact", "clip", "lte")),
+        cell=choose("cell", given.get("cell", options.cell_rule), ("exact", "clip", "lte", "half")),
         mean=mean,
         std=std,
+        pad=whole_number("pad", given.get("pad", "0"), 0, 1 << 10),
         chunk=whole_number("chunk", given.get("chunk", "30000"), 1, 1 << 24),
         timeout=whole_number("timeout", given.get("timeout", "600"), 1, 86400),
         trust=choose("trust", given.get("trust", "no"), ("yes", "no")) == "yes",
@@ -408,6 +426,7 @@ def liif_style(options: Options, argument: str) -> LiifStyle:
         "queries": convention.queries,
         "cell": convention.cell,
         "norm": f"{mean:g}/{std:g}",
+        "pad": str(convention.pad),
         "chunk": str(convention.chunk),
         "train": train,
     }

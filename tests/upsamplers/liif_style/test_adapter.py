@@ -116,8 +116,10 @@ def test_windows_and_clipped_cells_are_those_of_liif(liif, foreign):
 
 
 def test_cells_are_told_as_each_rule_says():
-    cells = {rule: _cell((2 / 80, 2 / 30), (10, 10), rule) for rule in ("exact", "clip", "lte")}
+    rules = ("exact", "clip", "lte", "half")
+    cells = {rule: _cell((2 / 80, 2 / 30), (10, 10), rule) for rule in rules}
     assert cells["exact"] == pytest.approx([0.025, 2 / 30])
+    assert cells["half"] == pytest.approx([1 / 80, 1 / 30])
     assert cells["clip"] == pytest.approx([0.05, 2 / 30])
     stretch = (8 * 3) ** 0.5 / 4
     assert cells["lte"] == pytest.approx([0.025 * stretch, 2 / 30 * stretch])
@@ -142,6 +144,7 @@ def test_everything_that_changes_its_output_is_recorded(repository, tmp_path):
         "queries": "list",
         "cell": "exact",
         "norm": "0/1",
+        "pad": "0",
         "chunk": "77",
         "train": "2,3-4",
     }
@@ -168,7 +171,7 @@ def test_the_user_is_told_whose_code_is_run_and_suites_are_refused(repository):
         (lambda s: s.partition("?")[0], "names no checkpoint"),
         (lambda s: s.replace("m.pth", "n.pth"), r"n\.pth' does not exist"),
         (lambda s: s + "&call=both", "use auto or forward or query"),
-        (lambda s: s + "&cell=round", "use exact or clip or lte"),
+        (lambda s: s + "&cell=round", "use exact or clip or lte or half"),
         (lambda s: s + "&chunk=0", "whole number from 1"),
         (lambda s: s + "&train=4-2", "use scales such as 1-4"),
         (lambda s: s + "&train=0.5", "use scales such as 1-4"),

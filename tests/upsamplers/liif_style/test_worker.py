@@ -16,7 +16,7 @@ from processes_of import children, is_running, wait_until
 import liif_bench
 from liif_bench.errors import LiifBenchError
 from liif_bench.upsamplers import load_upsampler
-from liif_bench.upsamplers.base import Options
+from liif_bench.upsamplers.base import Options, pixel_window
 
 LR = torch.rand(3, 8, 10, generator=torch.Generator().manual_seed(0))
 
@@ -57,6 +57,19 @@ def test_what_it_prints_and_writes_to_its_output_changes_nothing(repository):
     upsampler = load_upsampler(repository(noise, noise, noise, "&chunk=50"), Options())
     image = upsampler.encode(LR)
     torch.testing.assert_close(image.render((16, 20)), repeated(LR, 2), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("pad", "shape"), [(8, "(16, 16)"), (24, "(24, 24)")])
+def test_lr_is_mirrored_up_to_a_multiple_and_that_part_is_not_shown(repository, pad, shape):
+    checks = f"""assert inp.shape[2:] == {shape}
+        assert inp[..., 8:16, :].equal(inp[..., :8, :].flip(2))
+        assert inp[..., 16:, :].equal(inp[..., : inp.shape[2] - 16, :])
+        assert inp[..., 10:16].equal(inp[..., 4:10].flip(3))"""
+    upsampler = load_upsampler(repository(at_encode=checks, options=f"&pad={pad}"), Options())
+    image = upsampler.encode(LR)
+    torch.testing.assert_close(image.render((16, 20)), repeated(LR, 2), rtol=0, atol=1e-6)
+    part = image.render((4, 6), pixel_window((16, 20), 5, 7, 4, 6))
+    torch.testing.assert_close(part, repeated(LR, 2)[:, 5:9, 7:13], rtol=0, atol=1e-6)
 
 
 def test_rubbish_instead_of_messages_is_an_error(repository):
