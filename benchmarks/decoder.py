@@ -44,7 +44,7 @@ from liif_bench.images import to_tensor
 from liif_bench.metrics.distortion import psnr
 from liif_bench.upsamplers import load_upsampler
 from liif_bench.upsamplers.base import Options
-from liif_bench.upsamplers.liif import LiifEdsr
+from liif_bench.upsamplers.liif import Liif
 from liif_bench.upsamplers.liif.checkpoint import read_checkpoint
 from liif_bench.upsamplers.liif.hidden import hidden_layers
 from liif_bench.weights.fetch import ensure
@@ -164,11 +164,11 @@ def parse(text: str) -> list[Size]:
     return [(int(height), int(width)) for width, height in pairs]
 
 
-def load(what: str) -> LiifEdsr:
+def load(what: str) -> Liif:
     """Load the official weights in a number format."""
     precision = "float32" if what == "tf32" else what
     model = load_upsampler("liif-edsr", Options(device=DEVICE, precision=precision))  # type: ignore[arg-type]
-    assert isinstance(model, LiifEdsr)
+    assert isinstance(model, Liif)
     return model
 
 
@@ -178,13 +178,13 @@ def allow_tf32(what: str) -> None:
     torch.backends.cudnn.allow_tf32 = what == "tf32"
 
 
-def features_of(model: LiifEdsr, lr: Tensor) -> Tensor:
+def features_of(model: Liif, lr: Tensor) -> Tensor:
     """Return the feature map of an LR image, on the device, in float32."""
     whole = model.encode(lr).features
     return whole.part(slice(0, lr.shape[1]), slice(0, lr.shape[2])).float().clone()
 
 
-def measure(size: Size, scale: float, models: dict[str, LiifEdsr], peaks: dict[str, float]) -> str:
+def measure(size: Size, scale: float, models: dict[str, Liif], peaks: dict[str, float]) -> str:
     """Measure everything at a size and a scale; return a row of the table."""
     layers = [
         (weight.to(DEVICE), bias.to(DEVICE))
@@ -216,7 +216,7 @@ def measure(size: Size, scale: float, models: dict[str, LiifEdsr], peaks: dict[s
     return f"| {' | '.join(row)} |"
 
 
-def cost(size: Size, scale: float, models: dict[str, LiifEdsr]) -> list[Measured]:
+def cost(size: Size, scale: float, models: dict[str, Liif]) -> list[Measured]:
     """Measure ours alone."""
     lr = reduced(size, scale)
     found = []

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from signal import Signals
 from tempfile import TemporaryDirectory
 
 from torch import Tensor
@@ -33,7 +32,7 @@ from liif_bench.upsamplers.options import (
     training_scales,
     whole_number,
 )
-from liif_bench.upsamplers.processes import Ended, run_limited
+from liif_bench.upsamplers.processes import Ended, describe_status, run_limited
 
 DEFAULT_SECONDS = 600
 _MOST_SECONDS = 7 * 24 * 3600
@@ -199,11 +198,4 @@ def _failure(ended: Ended, seconds: int) -> str:
     """Say in what way a program ended that is no good end; "" for a good one."""
     if ended.code is None:
         return f"took longer than {seconds} s and was stopped (allow more with ?timeout=)"
-    if ended.code < 0:
-        return f"was ended by {_signal_name(-ended.code)}"
-    return f"failed with exit code {ended.code}" if ended.code else ""
-
-
-def _signal_name(number: int) -> str:
-    known = {each.value: each.name for each in Signals}
-    return known.get(number, f"signal {number}")
+    return describe_status(ended.code) if ended.code else ""

@@ -132,9 +132,9 @@ class TestWhatGoesWrong:
     @pytest.mark.parametrize(
         ("code", "message"),
         [
-            ("raise SystemExit('no\\nmemory')", "failed with exit code 1; it said: memory"),
-            ("print('odd'); raise SystemExit(3)", "failed with exit code 3; it said: odd"),
-            ("import os; os._exit(7)", "failed with exit code 7"),
+            ("raise SystemExit('no\\nmemory')", "ended with exit status 1; it said: memory"),
+            ("print('odd'); raise SystemExit(3)", "ended with exit status 3; it said: odd"),
+            ("import os; os._exit(7)", "ended with exit status 7"),
             ("import os; os.kill(os.getpid(), 11)", "was ended by SIGSEGV"),
             ("print('done')", "wrote no file to {output}; it said: done"),
             ("print('\\x1b[31m\\xff rot\\x07\\n\\n')", "it said: [31m"),
@@ -294,7 +294,7 @@ class TestRuns:
         bad = records[records["error"].notna()]
         assert set(bad["scale"]) == {2.5}
         assert set(bad["upsampler"]) == {"enlarge"}
-        assert bad["error"].str.endswith("failed with exit code 1; it said: not today").all()
+        assert bad["error"].str.endswith("ended with exit status 1; it said: not today").all()
         assert len(bad) == 3 * 2
         assert len(records) == 3 * 3 * 2 * 2
 

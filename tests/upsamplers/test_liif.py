@@ -16,7 +16,7 @@ from liif_bench.upsamplers.base import (
     Window,
     pixel_window,
 )
-from liif_bench.upsamplers.liif import LiifEdsr
+from liif_bench.upsamplers.liif import Liif
 from liif_bench.upsamplers.liif import decoder as decoder_module
 from liif_bench.upsamplers.liif.checkpoint import read_checkpoint
 from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
@@ -99,7 +99,7 @@ def test_an_encoded_image_renders_under_other_rules(weights, image, rules):
     assert isinstance(image, Retunable)
 
 
-@pytest.mark.parametrize("memory", [DEFAULT_MEMORY, 64 << 20, 15 << 20, 6 << 20])
+@pytest.mark.parametrize("memory", [DEFAULT_MEMORY, 64 << 20, 15 << 20])
 def test_a_batch_equals_its_images_one_by_one(weights, liif, memory):
     torch.manual_seed(4)
     batch = torch.rand(5, 3, 90, 77)
@@ -211,7 +211,7 @@ class TestCheckpoints:
         path = tmp_path / "mine.pth"
         torch.save(self.authors(checkpoint), path)
         mine = load_upsampler(f"liif-edsr:{path}", Options())
-        assert isinstance(mine, LiifEdsr)
+        assert isinstance(mine, Liif)
         assert mine.name == "liif-edsr:mine"
         assert mine.weights.id == str(path)
         torch.manual_seed(0)

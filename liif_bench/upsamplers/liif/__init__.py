@@ -1,4 +1,4 @@
-"""LIIF-EDSR: EDSR-baseline features under a local implicit image function (arXiv 2012.09161)."""
+"""LIIF: an encoder's features under a local implicit image function (arXiv 2012.09161)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import torch
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
-from liif_bench.hashing import file_sha256
-from liif_bench.paths import user_path
 from liif_bench.protocol import CellRule
 from liif_bench.upsamplers.base import FULL, Options, TrainingScales, Weights, Window, check_lr
-from liif_bench.upsamplers.liif.checkpoint import Checkpoint, read_checkpoint
+from liif_bench.upsamplers.liif.checkpoint import Checkpoint, read_checkpoint, user_checkpoint
 from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
-from liif_bench.upsamplers.liif.edsr import EdsrBaseline
+from liif_bench.upsamplers.liif.encoders import (
+    EDSR_BASELINE,
+    RDN,
+    check_precision,
+    ready_encoder,
+)
 from liif_bench.upsamplers.liif.features import Features, make_features
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
@@ -52,11 +55,12 @@ class LiifImage:
         return LiifImage(self.features, decoder)
 
 
-class LiifEdsr:
-    """LIIF-EDSR as an upsampler.
+class Liif:
+    """LIIF as an upsampler.
 
     Args:
         name: As in tables and records.
+        encoder: A name of `ENCODERS`.
         checkpoint: Trained weights.
         weights: Their identity.
         options: Device, precision, local ensemble and cell rule.
@@ -65,16 +69,13 @@ class LiifEdsr:
     training_scales: TrainingScales | None = TRAINING_SCALES
 
     def __init__(
-        self, name: str, checkpoint: Checkpoint, weights: Weights, options: Options
+        self, name: str, encoder: str, checkpoint: Checkpoint, weights: Weights, options: Options
     ) -> None:
         self.name = name
         self.weights = weights
         self.settings: Mapping[str, str] = {}  # the protocol holds them all
         self.device = torch.device(options.device)
-        self.encoder = EdsrBaseline()
-        self.encoder.load_state_dict(checkpoint.encoder)
-        self.encoder.eval().requires_grad_(False).to(self.device, options.dtype)
-        self.encoder.to(memory_format=torch.channels_last)
+        self.encoder = ready_encoder(encoder, checkpoint.encoder, options)
         self.memory = options.memory
         config = DecoderConfig(
             feat_unfold=checkpoint.feat_unfold,
@@ -84,7 +85,7 @@ class LiifEdsr:
         )
         self.decoder = Decoder(
             checkpoint.layers,
-            EdsrBaseline.channels,
+            self.encoder.channels,
             config,
             self.device,
             options.dtype,
@@ -125,8 +126,8 @@ class LiifEdsr:
         return ((batch.to(self.device) - 0.5) / 0.5).to(self.dtype)
 
 
-def liif_edsr(options: Options, checkpoint: str = "") -> LiifEdsr:
-    """Load LIIF-EDSR.
+def liif_edsr(options: Options, checkpoint: str = "") -> Liif:
+    """Load LIIF with the EDSR-baseline encoder.
 
     Args:
         options: Device, precision, local ensemble and cell rule.
@@ -136,16 +137,27 @@ def liif_edsr(options: Options, checkpoint: str = "") -> LiifEdsr:
         LiifBenchError: Weights missing, tampered with, or of another architecture; float16 asked
             for on the CPU.
     """
-    if options.precision == "float16" and torch.device(options.device).type == "cpu":
-        raise LiifBenchError("float16 needs a GPU; use bfloat16 or float32 on the CPU")
     if checkpoint:
-        path = user_path(checkpoint)
-        if not path.is_file():
-            raise LiifBenchError(f"checkpoint '{path}' does not exist")
-        name = f"{WEIGHTS_ID}:{path.stem}"
-        weights = Weights(str(path), file_sha256(path))
-    else:
-        path = ensure(WEIGHTS_ID)
-        name = WEIGHTS_ID
-        weights = Weights(WEIGHTS_ID, lookup(WEIGHTS_ID).sha256)
-    return LiifEdsr(name, read_checkpoint(path), weights, options)
+        return _liif(options, WEIGHTS_ID, EDSR_BASELINE, checkpoint)
+    check_precision(options)
+    weights = Weights(WEIGHTS_ID, lookup(WEIGHTS_ID).sha256)
+    return Liif(WEIGHTS_ID, EDSR_BASELINE, read_checkpoint(ensure(WEIGHTS_ID)), weights, options)
+
+
+def rdn_liif(options: Options, checkpoint: str) -> Liif:
+    """Load LIIF with the RDN encoder.
+
+    Args:
+        options: Device, precision, local ensemble and cell rule.
+        checkpoint: Path of a checkpoint, such as the authors' RDN-LIIF.
+
+    Raises:
+        LiifBenchError: As `liif_edsr`.
+    """
+    return _liif(options, "rdn-liif", RDN, checkpoint)
+
+
+def _liif(options: Options, name: str, encoder: str, checkpoint: str) -> Liif:
+    check_precision(options)
+    path, shown, weights = user_checkpoint(name, checkpoint)
+    return Liif(shown, encoder, read_checkpoint(path, encoder, name), weights, options)

@@ -1,4 +1,4 @@
-"""LIIF checkpoints: read safely, check the architecture, build encoder and decoder parts."""
+"""Checkpoints of LIIF's authors: read safely, check the architecture, take the parts out."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
-from liif_bench.upsamplers.liif.edsr import EdsrBaseline
+from liif_bench.hashing import file_sha256
+from liif_bench.paths import user_path
+from liif_bench.upsamplers.base import Weights
+from liif_bench.upsamplers.liif.encoders import EDSR_BASELINE, ENCODERS
 from liif_bench.weights.readers import read_safetensors, read_torch
 
 _ENCODER = "encoder."
@@ -19,20 +23,16 @@ _UNUSED = ("encoder.sub_mean.", "encoder.add_mean.")
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """The parts of a LIIF-EDSR checkpoint.
+class Parts:
+    """An encoder and an MLP, as the authors' models have them.
 
     Attributes:
-        encoder: State dict of `EdsrBaseline`.
+        encoder: State dict of the encoder.
         layers: `(weight, bias)` of the MLP's linear layers, first to last.
-        feat_unfold: Whether the MLP was trained on unfolded features.
-        cell_decode: Whether the MLP was trained with the cell.
     """
 
     encoder: dict[str, Tensor]
     layers: list[tuple[Tensor, Tensor]]
-    feat_unfold: bool
-    cell_decode: bool
 
     @property
     def parameters(self) -> int:
@@ -41,12 +41,47 @@ class Checkpoint:
         return sum(tensor.numel() for tensor in tensors)
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a LIIF-EDSR checkpoint.
+@dataclass(frozen=True)
+class Checkpoint(Parts):
+    """The parts of a LIIF checkpoint.
+
+    Attributes:
+        feat_unfold: Whether the MLP was trained on unfolded features.
+        cell_decode: Whether the MLP was trained with the cell.
+    """
+
+    feat_unfold: bool
+    cell_decode: bool
+
+
+def user_checkpoint(name: str, argument: str) -> tuple[Path, str, Weights]:
+    """Find a checkpoint that the user named.
 
     Args:
-        path: A file as the authors' code saves it (``{'model': {'name', 'args', 'sd'}}``), or a
-            safetensors file of the state dict alone.
+        name: The model that it is for.
+        argument: The path as the user wrote it.
+
+    Returns:
+        The path, the model's name with it, and the identity of the weights.
+
+    Raises:
+        LiifBenchError: There is no such file.
+    """
+    path = user_path(argument)
+    if not path.is_file():
+        raise LiifBenchError(f"checkpoint '{path}' does not exist")
+    return path, f"{name}:{path.stem}", Weights(str(path), file_sha256(path))
+
+
+def read_checkpoint(
+    path: Path, encoder: str = EDSR_BASELINE, name: str = "liif-edsr"
+) -> Checkpoint:
+    """Read a LIIF checkpoint.
+
+    Args:
+        path: As `read_parts`.
+        encoder: The encoder that it has to hold, a name of `ENCODERS`.
+        name: The model that reads it.
 
     Returns:
         Its parts, with shapes checked.
@@ -54,55 +89,72 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         LiifBenchError: The file cannot be read safely, or holds another architecture.
     """
-    if path.suffix == ".safetensors":
-        state: Mapping[str, Any] = read_safetensors(path)
-    else:
-        state = _authors_state(read_torch(path), path)
-    return _split(state, path)
-
-
-def _authors_state(content: object, path: Path) -> Mapping[str, Any]:
-    model = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(model, dict) or not isinstance(model.get("sd"), dict):
-        raise LiifBenchError(
-            f"'{path}' is not a LIIF checkpoint: expected {{'model': {{'name', 'args', 'sd'}}}}"
-        )
-    if model.get("name") != "liif":
-        raise LiifBenchError(f"'{path}' holds the model '{model.get('name')}', not 'liif'")
-    arguments = model.get("args")
-    encoder = arguments.get("encoder_spec") if isinstance(arguments, dict) else None
-    name = encoder.get("name") if isinstance(encoder, dict) else None
-    if name != "edsr-baseline":
-        raise LiifBenchError(
-            f"'{path}' holds LIIF with the encoder '{name}'; liif-edsr reads 'edsr-baseline'"
-        )
-    return dict(model["sd"])
-
-
-def _split(state: Mapping[str, Any], path: Path) -> Checkpoint:
-    foreign = [key for key in state if not key.startswith((_ENCODER, _MLP))]
-    if foreign:
-        raise LiifBenchError(f"'{path}' is not a LIIF-EDSR state dict: unexpected '{foreign[0]}'")
-    encoder = {
-        key.removeprefix(_ENCODER): value
-        for key, value in state.items()
-        if key.startswith(_ENCODER) and not key.startswith(_UNUSED)
-    }
-    _check_shapes(encoder, {k: v.shape for k, v in EdsrBaseline().state_dict().items()}, path)
-    layers = _mlp_layers(state, path)
-    channels, inputs = EdsrBaseline.channels, layers[0][0].shape[1]
+    parts = read_parts(path, "liif", encoder, name)
+    channels, inputs = ENCODERS[encoder].channels, parts.layers[0][0].shape[1]
     widths = {
         channels * (9 if unfold else 1) + 2 + (2 if cell else 0): (unfold, cell)
         for unfold in (True, False)
         for cell in (True, False)
     }
-    if inputs not in widths or layers[-1][0].shape[0] != 3:
+    if inputs not in widths or parts.layers[-1][0].shape[0] != 3:
         raise LiifBenchError(
-            f"'{path}' has an MLP from {inputs} to {layers[-1][0].shape[0]} values; LIIF-EDSR maps"
-            f" {' or '.join(str(width) for width in sorted(widths))} to 3"
+            f"'{path}' has an MLP from {inputs} to {parts.layers[-1][0].shape[0]} values; {name}"
+            f" maps {' or '.join(str(width) for width in sorted(widths))} to 3"
         )
     feat_unfold, cell_decode = widths[inputs]
-    return Checkpoint(encoder, layers, feat_unfold, cell_decode)
+    return Checkpoint(parts.encoder, parts.layers, feat_unfold, cell_decode)
+
+
+def read_parts(path: Path, model: str, encoder: str, name: str) -> Parts:
+    """Read an encoder and an MLP.
+
+    Args:
+        path: A file as the authors' code saves it (``{'model': {'name', 'args', 'sd'}}``), or a
+            safetensors file of the state dict alone.
+        model: The authors' name of the model that it has to hold.
+        encoder: The encoder that it has to hold, a name of `ENCODERS`.
+        name: Our model that reads it.
+
+    Returns:
+        The parts; the encoder's shapes fit, and so do the MLP's layers to each other.
+
+    Raises:
+        LiifBenchError: The file cannot be read safely, or holds another architecture.
+    """
+    if path.suffix == ".safetensors":
+        state: Mapping[str, Any] = read_safetensors(path)
+    else:
+        state = _authors_state(read_torch(path), path, model, encoder, name)
+    foreign = [key for key in state if not key.startswith((_ENCODER, _MLP))]
+    if foreign:
+        raise LiifBenchError(f"'{path}' is no state dict of {name}: unexpected '{foreign[0]}'")
+    found = {
+        key.removeprefix(_ENCODER): value
+        for key, value in state.items()
+        if key.startswith(_ENCODER) and not key.startswith(_UNUSED)
+    }
+    _check_encoder(found, encoder, path)
+    return Parts(found, _mlp_layers(state, path))
+
+
+def _authors_state(
+    content: object, path: Path, model: str, encoder: str, name: str
+) -> Mapping[str, Any]:
+    held = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(held, dict) or not isinstance(held.get("sd"), dict):
+        raise LiifBenchError(
+            f"'{path}' is not a LIIF checkpoint: expected {{'model': {{'name', 'args', 'sd'}}}}"
+        )
+    if held.get("name") != model:
+        raise LiifBenchError(f"'{path}' holds the model '{held.get('name')}', not '{model}'")
+    arguments = held.get("args")
+    specified = arguments.get("encoder_spec") if isinstance(arguments, dict) else None
+    found = specified.get("name") if isinstance(specified, dict) else None
+    if found != encoder:
+        raise LiifBenchError(
+            f"'{path}' holds {model} with the encoder '{found}'; {name} reads '{encoder}'"
+        )
+    return dict(held["sd"])
 
 
 def _mlp_layers(state: Mapping[str, Any], path: Path) -> list[tuple[Tensor, Tensor]]:
@@ -125,14 +177,17 @@ def _mlp_layers(state: Mapping[str, Any], path: Path) -> list[tuple[Tensor, Tens
     return layers
 
 
-def _check_shapes(state: Mapping[str, Any], expected: Mapping[str, Any], path: Path) -> None:
+def _check_encoder(state: Mapping[str, Any], encoder: str, path: Path) -> None:
+    kind = ENCODERS[encoder]
+    with torch.device("meta"):  # shapes, no numbers
+        expected = {key: tuple(value.shape) for key, value in kind().state_dict().items()}
     for key in [*expected, *(key for key in state if key not in expected)]:
         if key not in state:
-            raise LiifBenchError(f"'{path}' is not EDSR-baseline: it lacks '{_ENCODER}{key}'")
+            raise LiifBenchError(f"'{path}' is not {kind.label}: it lacks '{_ENCODER}{key}'")
         if key not in expected:
-            raise LiifBenchError(f"'{path}' is not EDSR-baseline: unexpected '{_ENCODER}{key}'")
-        if tuple(state[key].shape) != tuple(expected[key]):
+            raise LiifBenchError(f"'{path}' is not {kind.label}: unexpected '{_ENCODER}{key}'")
+        if tuple(state[key].shape) != expected[key]:
             raise LiifBenchError(
-                f"'{path}' is not EDSR-baseline: '{_ENCODER}{key}' is"
-                f" {tuple(state[key].shape)}, expected {tuple(expected[key])}"
+                f"'{path}' is not {kind.label}: '{_ENCODER}{key}' is"
+                f" {tuple(state[key].shape)}, expected {expected[key]}"
             )

@@ -28,10 +28,14 @@ class EdsrBaseline(nn.Module):
     Module names follow the authors' checkpoints, so that their state dicts load as they are.
     """
 
+    label = "EDSR-baseline"
     channels = 64
     blocks = 16
     reach = 2 * blocks + 2
     """How far a feature sees: each of the 3x3 convolutions adds one LR pixel."""
+
+    live_maps = 4.5
+    """Feature maps held at once, with what the convolutions need besides (measured)."""
 
     def __init__(self) -> None:
         super().__init__()

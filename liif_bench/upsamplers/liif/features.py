@@ -1,6 +1,6 @@
 """Feature maps: whole where they fit the budget of memory, made tile by tile where they do not.
 
-A feature answers to the LR pixels within `EdsrBaseline.reach` of it. A tile is encoded with that
+A feature answers to the LR pixels within `Encoder.reach` of it. A tile is encoded with that
 margin around it, or up to the image's edge, where the network pads with zeros as it would for the
 whole; what the margin spoils is cut off. So a tile equals that part of the whole.
 """
@@ -14,13 +14,39 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from liif_bench.upsamplers.liif.edsr import EdsrBaseline
-
-# Feature maps that the encoder holds at once, with what its convolutions need besides (measured).
-_LIVE_MAPS = 4.5
 _ANY_LENGTH = 1 << 40
 _SHARE_OF_ENCODER = 0.5
 _SHARE_OF_MAP = 0.4
+
+
+class Encoder(Protocol):
+    """A convolutional network that makes features of LR.
+
+    Attributes:
+        channels: Channels of a feature map.
+        reach: How far a feature sees, in LR pixels.
+        live_maps: Feature maps that it holds at once, with what its convolutions need besides
+            (measured).
+    """
+
+    @property
+    def channels(self) -> int:
+        """Channels of a feature map."""
+        ...
+
+    @property
+    def reach(self) -> int:
+        """How far a feature sees."""
+        ...
+
+    @property
+    def live_maps(self) -> float:
+        """Feature maps that it holds at once."""
+        ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map `(N, 3, h, w)` in [-1, 1] to `(N, C, h, w)`."""
+        ...
 
 
 class Features(Protocol):
@@ -82,7 +108,7 @@ class TiledFeatures:
     """
 
     lr: Tensor
-    encoder: EdsrBaseline
+    encoder: Encoder
     longest: int
 
     @property
@@ -103,7 +129,7 @@ class TiledFeatures:
 
 
 @torch.inference_mode()
-def make_features(batch: Tensor, encoder: EdsrBaseline, memory: int) -> list[Features]:
+def make_features(batch: Tensor, encoder: Encoder, memory: int) -> list[Features]:
     """Encode LR images within a budget of memory.
 
     Args:
@@ -117,7 +143,7 @@ def make_features(batch: Tensor, encoder: EdsrBaseline, memory: int) -> list[Fea
     """
     count, _, height, width = batch.shape
     per_pixel = encoder.channels * batch.element_size()
-    most = _SHARE_OF_ENCODER * memory / (_LIVE_MAPS * per_pixel)  # pixels encoded at once
+    most = _SHARE_OF_ENCODER * memory / (encoder.live_maps * per_pixel)  # pixels encoded at once
     held = count * height * width * per_pixel <= _SHARE_OF_MAP * memory
     together = int(most / (height * width))
     if together and (held or count == 1):
