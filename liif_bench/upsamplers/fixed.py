@@ -121,17 +121,20 @@ class Tiles:
     """
 
     def __init__(self, budget: int) -> None:
-        self._budget = budget
+        self._left = budget
         self._held: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
         """Return the tile of that key, made now if it is not held."""
-        if key not in self._held:
-            self._held[key] = make()
-        self._held.move_to_end(key)
-        while len(self._held) > 1 and sum(t.nbytes for t in self._held.values()) > self._budget:
-            self._held.popitem(last=False)
-        return self._held[key]
+        if key in self._held:
+            self._held.move_to_end(key)
+            return self._held[key]
+        made = make()
+        self._held[key] = made
+        self._left -= made.nbytes
+        while self._left < 0 and len(self._held) > 1:
+            self._left += self._held.popitem(last=False)[1].nbytes
+        return made
 
 
 @dataclass(frozen=True)
@@ -309,7 +312,7 @@ class FixedScale:
         """Encode LR; see `Upsampler.encode`. The networks run when an image is rendered."""
         check_lr(lr)
         tiles = Tiles(int(_SHARE_OF_HELD * self.memory))
-        given = GivenPixels(lr.detach().float().cpu())
+        given = GivenPixels(lr.detach().to("cpu", torch.float32, copy=True))  # read later
         return FixedScaleImage(given, self._by_scale, self.passes, tiles)
 
 
