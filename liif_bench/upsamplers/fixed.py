@@ -30,8 +30,8 @@ from liif_bench.upsamplers.options import whole_number
 TILE_OPTIONS = ("tile", "overlap")
 MOST_PASSES = 8
 
-_SHARE_OF_TILE = 0.4  # of the budget of memory, for the network at work on one tile
-_SHARE_OF_HELD = 0.5  # for finished tiles
+_SHARE_OF_TILE = 0.3  # of the budget of memory, for the network at work on one tile
+_SHARE_OF_HELD = 0.3  # for finished tiles
 _LARGEST_TILE = 1 << 16
 _DEFAULT_OVERLAP = 16
 # Sizes are whole and windows are fractions: a scale that differs by less is the same.
