@@ -172,7 +172,7 @@ def test_cuts_are_even_and_keep_to_the_longest_side(longest, overlap, length):
 
 
 def test_a_budget_decides_the_size_of_exact_tiles():
-    assert Tiling.exact(2, 1000, 10_000_000) == Tiling(63, 2)  # the root of 0.4 x 10,000
+    assert Tiling.exact(2, 1000, 10_000_000) == Tiling(54, 2)  # the root of 0.3 x 10,000
     assert Tiling.exact(12, 1000, 1) == Tiling(25, 12)
 
 
