@@ -65,7 +65,7 @@ def _weights(before: int, after: int, edges: Edges) -> npt.NDArray[np.float64]:
     centres = (np.arange(after) + 0.5) / factor - 0.5
     first = np.floor(centres - width / 2).astype(int)
     taps = first[:, None] + np.arange(math.ceil(width) + 2)
-    weights = _cubic(narrowing * (centres[:, None] - taps))
+    weights = cubic(narrowing * (centres[:, None] - taps))
     weights /= weights.sum(axis=1, keepdims=True)
     if edges == "mirror":
         period = np.concatenate([np.arange(before), np.arange(before)[::-1]])
@@ -77,7 +77,7 @@ def _weights(before: int, after: int, edges: Edges) -> npt.NDArray[np.float64]:
     return matrix
 
 
-def _cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Keys' cubic convolution kernel with a = -1/2."""
     d = np.abs(distance)
     near = (1.5 * d - 2.5) * d**2 + 1

@@ -29,7 +29,7 @@ class Entry:
         argument: What may follow the name after a colon, or "" where nothing may.
         argument_required: Whether the name alone is not enough.
         requires: Modules that it imports and that are not installed with liif-bench everywhere.
-        extra: The extra of liif-bench that installs them.
+        extra: The extra of liif-bench that installs them; "" where liif-bench alone should have.
         weights: Ids of the registered weights that it reads.
         foreign: What of somebody else's it runs, such as "a program"; "" where it runs nothing.
             A part that does is used only where the user named it.
@@ -116,9 +116,10 @@ class Registry:
 
     def lack(self, entry: Entry) -> str:
         """Return one line: which modules a part lacks and how to get them."""
+        how = f"'liif-bench[{entry.extra}]'" if entry.extra else " ".join(entry.missing)
         return (
             f"{self.kind} '{entry.name}' needs {' and '.join(entry.missing)}, which is not"
-            f" installed: pip install 'liif-bench[{entry.extra}]'"
+            f" installed: pip install {how}"
         )
 
     def refuse_foreign(self, specs: Iterable[str], where: str) -> None:

@@ -335,6 +335,7 @@ NEEDY = Registry(
     [
         Entry("far", "far_away:thing", "", requires=("json", "far_away"), extra="far"),
         Entry("here", "json:dumps", "", requires=("json",), extra="far"),
+        Entry("broken", "far_away:thing", "", requires=("far_away",)),
         Entry("shell", "json:dumps", "", "ARGV", True, foreign="a program"),
     ],
 )
@@ -344,6 +345,9 @@ def test_a_part_that_is_not_installed_says_how_to_get_it():
     assert NEEDY.factory("here")[0]
     assert refusal(NEEDY.factory, "far") == (
         "model 'far' needs far_away, which is not installed: pip install 'liif-bench[far]'"
+    )
+    assert refusal(NEEDY.factory, "broken") == (
+        "model 'broken' needs far_away, which is not installed: pip install far_away"
     )
 
 

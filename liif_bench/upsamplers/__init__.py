@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from liif_bench.upsamplers.base import Options, Upsampler
 
 _KERNELS = "liif_bench.upsamplers.interpolation"
+_NCNN = "liif_bench.upsamplers.ncnn"
 
 UPSAMPLERS = Registry(
     "model",
@@ -70,6 +71,39 @@ UPSAMPLERS = Registry(
             "PATH?checkpoint=FILE",
             argument_required=True,
             foreign="the code of another repository in a process of its own",
+        ),
+        Entry(
+            "srmdnf",
+            f"{_NCNN}:srmdnf",
+            "SRMD without noise at x2, x3 and x4, then bicubic",
+            "passes=N",
+            requires=("ncnn",),
+            weights=tuple(f"srmdnf-x{n}.{kind}" for n in (2, 3, 4) for kind in ("param", "bin")),
+        ),
+        Entry(
+            "realesrgan-x4plus",
+            f"{_NCNN}:realesrgan_x4plus",
+            "Real-ESRGAN at x4, then bicubic",
+            "passes=N",
+            requires=("ncnn",),
+            weights=("realesrgan-x4plus.param", "realesrgan-x4plus.bin"),
+        ),
+        Entry(
+            "ncnn",
+            f"{_NCNN}:ncnn_files",
+            "your .param and .bin files, run by ncnn at their scale, then bicubic",
+            "PATH?scale=N",
+            argument_required=True,
+            requires=("ncnn",),
+        ),
+        Entry(
+            "spandrel",
+            "liif_bench.upsamplers.spandrel:spandrel_file",
+            "your checkpoint of any architecture of spandrel, then bicubic",
+            "PATH",
+            argument_required=True,
+            requires=("spandrel",),
+            extra="spandrel",
         ),
     ],
     members=("name", "training_scales", "weights", "settings", "encode"),
