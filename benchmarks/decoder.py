@@ -34,6 +34,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from skimage import data
 from torch import Tensor
@@ -147,9 +148,11 @@ def textbook(features: Tensor, layers: list[tuple[Tensor, Tensor]], size: Size) 
 
 
 def photograph(size: Size) -> Tensor:
-    """Return a photograph at a size, `(3, H, W)` in [0, 1]."""
-    image = to_tensor(data.astronaut())
-    return resize(image, list(size), InterpolationMode.BICUBIC, antialias=True).clamp(0, 1)
+    """Return a photograph at a size, `(3, H, W)` in [0, 1]; mirrored where it is too small."""
+    image = data.astronaut()
+    height, width = (max(wanted, own) for wanted, own in zip(size, image.shape, strict=False))
+    margins = ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))
+    return to_tensor(np.pad(image, margins, "symmetric")[: size[0], : size[1]])
 
 
 def reduced(size: Size, scale: float) -> Tensor:

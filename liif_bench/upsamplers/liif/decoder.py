@@ -310,7 +310,7 @@ class Decoder:
         blended = torch.zeros(shape, device=tile.codes.device)
         for j, column_share in enumerate(tile.column_shares):
             # LR rows by output columns, shared by every output row between these LR rows
-            lines = tile.codes[:, tile.column_indices[j]] + tile.column_terms[j]
+            lines = tile.codes[:, tile.column_indices[j]].float().add_(tile.column_terms[j])
             for i, row_share in enumerate(tile.row_shares):
                 _add_rows(
                     lines, tile.row_indices[i], tile.row_terms[i], vectors.view(height, width, -1)
