@@ -386,7 +386,7 @@ def _part(registry: Registry, entry: Entry, root: Path, known: Callable[[str], s
     if registry is DATASETS and not entry.argument_required:
         try:
             count = len(load_dataset(entry.name, root).items)
-        except DataUnavailableError:
-            return part("missing", "not there", f"liif-bench data fetch {entry.name}")
+        except DataUnavailableError as error:
+            return part("missing", "not there" if error.remedy else str(error), error.remedy)
         return part("ready", f"{count} images")
     return part("ready")

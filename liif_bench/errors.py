@@ -19,7 +19,16 @@ class WeightsMismatchError(LiifBenchError):
 
 
 class DataUnavailableError(LiifBenchError):
-    """A data set is neither below the data root nor to be fetched."""
+    """A data set is neither below the data root nor to be fetched.
+
+    Args:
+        message: The one line.
+        remedy: The command that gets it; "" where there is none.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class NotApplicableError(Exception):

@@ -50,7 +50,7 @@ class Entry:
     @property
     def missing(self) -> tuple[str, ...]:
         """The modules of `requires` that are not installed; nothing is imported to find out."""
-        return tuple(name for name in self.requires if importlib.util.find_spec(name) is None)
+        return tuple(name for name in self.requires if not _is_installed(name))
 
     @property
     def usage(self) -> str:
@@ -59,6 +59,12 @@ class Entry:
             return self.name
         suffix = f":{self.argument}"
         return self.name + (suffix if self.argument_required else f"[{suffix}]")
+
+
+def _is_installed(module: str) -> bool:
+    """Whether there is a module of that name; any folder would be one, if it had no origin."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None
 
 
 class Registry:

@@ -26,12 +26,15 @@ def data_list(data_root: DataRoot = None) -> None:
     """Show every named set: its size, the scales with LR files, and where it lies.
 
     Images are counted as found of published, where the two differ. '-' means
-    that the set is not there; 'liif-bench data fetch' gets it.
+    that the set is not there; 'liif-bench data fetch' gets it, all but
+    imagenet-sample, which is a folder of your own.
     """
     from rich.console import Console
     from rich.table import Table
 
     from liif_bench.datasets.benchmarks import read_benchmarks
+    from liif_bench.datasets.imagenet import SAMPLE_FOLDER
+    from liif_bench.datasets.imagenet_hard import NAME
 
     root = _root(data_root)
     grid = Table(box=None, padding=(0, 2, 0, 0))
@@ -43,6 +46,12 @@ def data_list(data_root: DataRoot = None) -> None:
     for benchmark in read_benchmarks().values():
         images, scales, where = _found(benchmark, root)
         grid.add_row(benchmark.name, benchmark.title, images, scales, plain(where))
+    for name, title, folder in (
+        ("imagenet-sample", "ImageNet, your sample", root / SAMPLE_FOLDER),
+        (NAME, "ImageNet-Hard", root / NAME),
+    ):
+        images, where = _found_labelled(name, folder)
+        grid.add_row(name, title, images, "-", plain(where))
     console = Console()
     console.print(grid, highlight=False)
     console.print(f"data root: {plain(str(root))}", soft_wrap=True, highlight=False)
@@ -70,16 +79,21 @@ def data_fetch(
 
     A set that is there and whole is left alone. Set5, Set14, B100 and Urban100
     come in one file of 250 MB: name them together to download it once. DIV2K
-    validation is 650 MB.
+    validation is 650 MB. ImageNet-Hard comes from the Hugging Face hub, through
+    the library 'datasets', which checks what it gets.
     """
-    benchmarks = _named(names)
+    from liif_bench.datasets import imagenet_hard
     from liif_bench.datasets.download import fetch
 
-    for done in fetch(benchmarks, _root(data_root), force=force, keep_archives=keep_archive):
-        remark = "" if done.is_new else " (already there)"
-        print(f"{done.benchmark.name}: {done.folder}{remark}")
-        if done.aside:
-            print(f"  what was there before is now '{done.aside}'")
+    benchmarks = _named([name for name in names if name != imagenet_hard.NAME])
+    if imagenet_hard.NAME in names:
+        _require(imagenet_hard.NAME)
+    root = _root(data_root)
+    for done in fetch(benchmarks, root, force=force, keep_archives=keep_archive):
+        _print_place(done.benchmark.name, done.folder, done.is_new, done.aside)
+    if imagenet_hard.NAME in names:
+        placed = imagenet_hard.fetch(root, force=force)
+        _print_place(imagenet_hard.NAME, placed.folder, placed.is_new, placed.aside)
 
 
 @app.command("verify")
@@ -126,9 +140,41 @@ def _root(data_root: Path | None) -> Path:
 
 
 def _named(names: Sequence[str]) -> list[Benchmark]:
+    from liif_bench.datasets import imagenet_hard
     from liif_bench.datasets.benchmarks import lookup
 
+    for name in names:
+        if name in ("imagenet-sample", imagenet_hard.NAME):
+            raise LiifBenchError(
+                f"'{name}' has no published listing to fetch or verify it by: see docs/data.md"
+            )
     return [lookup(name) for name in names]
+
+
+def _require(name: str) -> None:
+    from liif_bench.datasets import DATASETS
+
+    entry, _ = DATASETS.parse(name)
+    if entry.missing:
+        raise LiifBenchError(DATASETS.lack(entry))
+
+
+def _print_place(name: str, folder: Path, is_new: bool, aside: Path | None) -> None:
+    print(f"{name}: {folder}{'' if is_new else ' (already there)'}")
+    if aside:
+        print(f"  what was there before is now '{aside}'")
+
+
+def _found_labelled(name: str, folder: Path) -> tuple[str, str]:
+    """Return the cells of a set of labelled images: their number, and where they lie."""
+    from liif_bench.datasets import load_dataset
+
+    try:
+        return str(len(load_dataset(name, folder.parent).items)), str(folder)
+    except DataUnavailableError:
+        return "-", "-"
+    except LiifBenchError as error:
+        return "?", str(error)
 
 
 def _found(benchmark: Benchmark, root: Path) -> tuple[str, str, str]:

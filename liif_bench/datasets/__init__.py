@@ -54,6 +54,33 @@ DATASETS = Registry(
             "liif_bench.datasets.benchmarks:div2k_valid",
             _published("DIV2K validation, 100 images"),
         ),
+        Entry(
+            "imagenet",
+            "liif_bench.datasets.imagenet:imagenet",
+            "labelled images: a folder for each WordNet id, or files <wnid>_name.JPEG",
+            "PATH",
+            argument_required=True,
+        ),
+        Entry(
+            "imagenet-sample",
+            "liif_bench.datasets.imagenet:imagenet_sample",
+            "the same of a sample of yours, in the folder imagenet_sample below the data root",
+        ),
+        Entry(
+            "labels",
+            "liif_bench.datasets.labels:labels",
+            "labelled images: a CSV file of path and label, or labels where several are right",
+            "FILE.csv",
+            argument_required=True,
+        ),
+        Entry(
+            "imagenet-hard",
+            "liif_bench.datasets.imagenet_hard:imagenet_hard",
+            "ImageNet-Hard, several labels per image; as fetched, or a copy of yours",
+            "PATH",
+            requires=("datasets",),
+            extra="imagenet-hard",
+        ),
     ],
 )
 

@@ -144,10 +144,12 @@ def read_benchmark(benchmark: Benchmark, root: Path) -> tuple[Item, ...]:
     """
     folder = locate(benchmark, root)
     if folder is None:
+        remedy = f"liif-bench data fetch {benchmark.name}"
         raise DataUnavailableError(
             f"data set '{benchmark.name}' is not below the data root '{root}' (looked for"
-            f" {looked_for(benchmark)}): run 'liif-bench data fetch {benchmark.name}', or set"
-            " LIIF_BENCH_DATA to the folder that holds it"
+            f" {looked_for(benchmark)}): run '{remedy}', or set LIIF_BENCH_DATA to the folder that"
+            " holds it",
+            remedy,
         )
     items = read_layout(folder)
     if problem := miscount(benchmark, folder, items):

@@ -90,7 +90,7 @@ def fetch(
     wanted = tuple(dict.fromkeys(benchmarks))
     done = {} if force else _there(wanted, root)
     if len(done) < len(wanted):
-        with _storage_errors(root), _workspace(root) as downloads:
+        with _storage_errors(root), workspace(root) as downloads:
             done |= {} if force else _there(wanted, root)  # another process may have been quicker
             missing = [benchmark for benchmark in wanted if benchmark not in done]
             for benchmark in missing:
@@ -139,7 +139,7 @@ def _fetch_one(benchmark: Benchmark, root: Path, downloads: Path, *, progress: b
     _check_content(benchmark, staged)
     write_listing(staged, benchmark, hashes)
     place = _place(benchmark, root)
-    return Fetched(benchmark, place, is_new=True, aside=_install(staged, place))
+    return Fetched(benchmark, place, is_new=True, aside=install(staged, place))
 
 
 # --- the archives -------------------------------------------------------------------------------
@@ -342,8 +342,19 @@ def _check_content(benchmark: Benchmark, staged: Path) -> None:
 # --- the data root ------------------------------------------------------------------------------
 
 
-def _install(staged: Path, place: Path) -> Path | None:
-    """Move a set to its place; return where the folder went that was there."""
+def install(staged: Path, place: Path) -> Path | None:
+    """Move a folder to its place, by a rename.
+
+    Args:
+        staged: The folder, whole, on the same disk.
+        place: Its place; a folder that is there is kept aside.
+
+    Returns:
+        Where the folder went that was there; None if there was none.
+
+    Raises:
+        OSError: It cannot be moved; what was there is there again.
+    """
     aside = None
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.exists() or place.is_symlink():
@@ -361,8 +372,18 @@ def _install(staged: Path, place: Path) -> Path | None:
 
 
 @contextmanager
-def _workspace(root: Path) -> Iterator[Path]:
-    """The folder of downloads, this process's alone, without what a killed process left."""
+def workspace(root: Path) -> Iterator[Path]:
+    """The folder of downloads, this process's alone, without what a killed process left.
+
+    Args:
+        root: The folder that it lies in; made if need be.
+
+    Yields:
+        The folder. What is called `*.part` in it is removed at the end.
+
+    Raises:
+        OSError: It cannot be made.
+    """
     downloads = root / DOWNLOADS
     downloads.mkdir(parents=True, exist_ok=True)
     with FileLock(downloads / "lock"):

@@ -35,13 +35,43 @@ def find_folder(argument: str, root: Path) -> Path:
     Raises:
         LiifBenchError: It is in neither place, cannot be opened, or is a file.
     """
+    found = find(argument, root, "folder")
+    if not found.is_dir():
+        raise LiifBenchError(f"'{found}' is a file; name the folder that holds the images")
+    return found
+
+
+def find_file(argument: str, root: Path) -> Path:
+    """Find the file that a user named, as `find_folder` does.
+
+    Raises:
+        LiifBenchError: It is in neither place, cannot be opened, or is a folder.
+    """
+    found = find(argument, root, "file")
+    if found.is_dir():
+        raise LiifBenchError(f"'{found}' is a folder; name a file")
+    return found
+
+
+def find(argument: str, root: Path, what: str) -> Path:
+    """Find what a user named: from the current folder first, then below the data root.
+
+    Args:
+        argument: Path as the user wrote it.
+        root: The data root.
+        what: What it should be, for messages.
+
+    Returns:
+        The folder or file, which exists.
+
+    Raises:
+        LiifBenchError: It is in neither place, or cannot be opened.
+    """
     path = user_path(argument)
     found = next((place for place in (path, root / path) if exists(place)), None)
     if found is None:
         places = "" if path.is_absolute() else f", neither here nor below the data root '{root}'"
-        raise LiifBenchError(f"folder '{path}' does not exist{places}")
-    if not found.is_dir():
-        raise LiifBenchError(f"'{found}' is a file; name the folder that holds the images")
+        raise LiifBenchError(f"{what} '{path}' does not exist{places}")
     return found
 
 
