@@ -105,6 +105,22 @@ class TestParts:
         assert found.data_root.path == str(reference_data.absolute())
         assert found.data_root.exists
 
+    def test_a_sample_of_one_s_own_that_is_not_there_says_how_to_make_one(self, tmp_path):
+        sample = part(diagnose(), "imagenet-sample", "dataset")
+        assert (sample.state, sample.remedy) == ("missing", "")
+        assert "n01440764_tench.JPEG" in sample.remark
+        (tmp_path / "data" / "imagenet_sample").mkdir(parents=True)
+        (tmp_path / "data" / "imagenet_sample" / "n01440764_tench.JPEG").write_bytes(b"x")
+        sample = part(diagnose(tmp_path / "data"), "imagenet-sample", "dataset")
+        assert (sample.state, sample.remark) == ("ready", "1 images")
+
+    def test_a_set_of_the_hub_is_not_fetched(self):
+        hard = part(diagnose(), "imagenet-hard", "dataset")
+        assert (hard.state, hard.remark) == ("missing", "not there")
+        assert hard.remedy == "liif-bench data fetch imagenet-hard"
+        assert part(diagnose(), "imagenet", "dataset").state == "ready"
+        assert part(diagnose(), "labels", "dataset").state == "ready"
+
     def test_a_missing_module_names_its_extra(self, monkeypatch):
         far = Entry("far", "far_away:thing", "x", requires=("json", "far_away"), extra="far")
         monkeypatch.setitem(UPSAMPLERS._builtin, "far", far)

@@ -357,3 +357,9 @@ def test_somebody_elses_code_is_run_only_where_the_user_names_it():
         "suite 'x' names model 'shell:rm', which runs a program: if you trust it,"
         " name it yourself with --model 'shell:rm'"
     )
+
+
+def test_a_folder_of_a_module_s_name_is_no_module(tmp_path, monkeypatch):
+    (tmp_path / "far_away").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "needs far_away, which is not installed" in refusal(NEEDY.factory, "far")

@@ -223,8 +223,8 @@ def _written_out(copy: Path) -> Path:
 
 def _state(copy: Path) -> str:
     """Return 16 hex digits that change with the copy's place, and its files' sizes and times."""
-    digest = hashlib.sha256(str(copy.resolve()).encode())
-    for file in _files(copy):
+    digest = hashlib.sha256()
+    for file in _files(copy.resolve()):
         about = file.stat()
         digest.update(f"\0{file}\0{about.st_size}\0{about.st_mtime_ns}".encode())
     return digest.hexdigest()[:16]

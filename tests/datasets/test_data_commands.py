@@ -47,6 +47,37 @@ def test_list_shows_what_is_there_and_what_is_not(root):
     assert lines["data"] == f"data root: {root}"
 
 
+def test_list_shows_labelled_sets(root):
+    lines = rows(run("list", root=root))
+    assert lines["imagenet-sample"].split()[-3:] == ["-", "-", "-"]
+    assert lines["imagenet-hard"].split()[-3:] == ["-", "-", "-"]
+    sample, hard = root / "imagenet_sample", root / "imagenet-hard"
+    for wnid in ("n01440764", "n01443537"):
+        save(sample / wnid / "a.png", 8)
+    save(hard / "00000.png", 8)
+    (hard / "labels.csv").write_text("path,labels\n00000.png,0;1\n")
+    lines = rows(run("list", root=root))
+    assert lines["imagenet-sample"].split()[-3:] == ["2", "-", str(sample)]
+    assert lines["imagenet-hard"].split()[-3:] == ["1", "-", str(hard)]
+    save(sample / "b.png", 8)
+    line = rows(run("list", root=root))["imagenet-sample"]
+    assert "?" in line
+    assert "mixes layouts" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("fetch", "imagenet-sample"),
+        ("verify", "imagenet-sample"),
+        ("verify", "imagenet-hard"),
+    ],
+)
+def test_what_has_no_published_listing(command, name, root):
+    with pytest.raises(LiifBenchError, match=f"'{name}' has no published listing"):
+        run(command, name, root=root)
+
+
 def test_list_points_at_a_set_that_cannot_be_read(root):
     (root / "Set5/HR/0.png").unlink()
     line = rows(run("list", root=root))["set5"]
