@@ -24,6 +24,7 @@ from liif_bench.paths import cache_root
 from liif_bench.registry import Entry, Registry
 from liif_bench.suite import Suite, load_suite
 from liif_bench.upsamplers import UPSAMPLERS
+from liif_bench.versions import HEART, installed
 from liif_bench.weights.fetch import status
 from liif_bench.weights.registry import lookup
 
@@ -32,18 +33,6 @@ State = Literal["ready", "to fetch", "missing", "broken"]
 
 DEFAULT_SUITE = "sample"
 
-_HEART = (
-    "torch",
-    "torchvision",
-    "torchmetrics",
-    "lpips",
-    "timm",
-    "scikit-image",
-    "numpy",
-    "pillow",
-    "pandas",
-    "pyarrow",
-)
 _TOOLS = frozenset({"test", "lint"})  # extras that no part needs
 
 
@@ -245,13 +234,7 @@ def _declared() -> list[Requirement]:
 
 def _versions(torch: Any) -> dict[str, str]:
     """Return the versions of the packages at the heart, and of what installed extras brought."""
-    names = dict.fromkeys((*_HEART, *(each.name for each in _declared() if _of_an_extra(each))))
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    found = installed((*HEART, *(each.name for each in _declared() if _of_an_extra(each))))
     if torch is not None:
         found["torch"] = torch.__version__  # with its build tag, which the package's version lacks
     return found

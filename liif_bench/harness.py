@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib import metadata
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -47,19 +46,9 @@ from liif_bench.records import (
 from liif_bench.suite import Plan
 from liif_bench.upsamplers import load_upsampler
 from liif_bench.upsamplers.base import DEFAULT_MEMORY, Options, Upsampler
+from liif_bench.versions import HEART, installed
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
-
-_VERSIONS_OF = (
-    "torchvision",
-    "torchmetrics",
-    "lpips",
-    "timm",
-    "scikit-image",
-    "numpy",
-    "pillow",
-    "pandas",
-)
 
 
 @dataclass(frozen=True)
@@ -407,9 +396,9 @@ def _now() -> str:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"liif-bench": liif_bench.__version__, "python": platform.python_version()}
-    versions["torch"] = torch.__version__  # with its build tag, which the package's version lacks
-    return versions | {name: metadata.version(name) for name in _VERSIONS_OF}
+    own = {"liif-bench": liif_bench.__version__, "python": platform.python_version()}
+    # torch's own word has a build tag, which the package's version lacks
+    return own | installed(HEART) | {"torch": torch.__version__}
 
 
 def _machine(device: str) -> dict[str, Any]:
