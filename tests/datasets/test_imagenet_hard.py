@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 from commands import call
-from datasets import Dataset, DatasetDict, Features, List, Value
+from datasets import Dataset, DatasetDict, Features, Sequence, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
@@ -23,9 +23,9 @@ LABELS = [[3, 700], [9], [], [3]]
 SCHEMA = Features(
     {
         "image": ImageFeature(),
-        "label": List(Value("int64")),
+        "label": Sequence(Value("int64")),
         "origin": Value("string"),
-        "english_label": List(Value("string")),
+        "english_label": Sequence(Value("string")),
     }
 )
 
