@@ -35,6 +35,7 @@ def run(
     limit: int | None = None,
     device: str = "auto",
     precision: Precision | None = None,
+    classifier: str | None = None,
     protocol: str | None = None,
     out: str | Path | None = None,
     seed: int = 0,
@@ -55,6 +56,7 @@ def run(
         limit: At most this many items of each data set.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "float32", "bfloat16" or "float16" instead of the protocol's.
+        classifier: Of the zoom metrics instead of the protocol's, such as "timm:resnet50".
         protocol: Preset or path of a ``.toml`` file instead of the suite's.
         out: Folder of the run; a new one under ``reports/`` where None.
         seed: For whatever draws random numbers.
@@ -85,6 +87,7 @@ def run(
         limit=limit,
         device=device,
         precision=precision,
+        classifier=classifier,
         protocol=protocol,
         seed=seed,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,16 +15,18 @@ from liif_bench.datasets.base import Item
 from liif_bench.degrade import fit_pair, make_pair
 from liif_bench.errors import LiifBenchError, NotApplicableError, one_line
 from liif_bench.images import to_tensor
-from liif_bench.metrics.base import Case, Metric, Output
+from liif_bench.metrics.base import Case, Detailed, Metric, Output, as_scored, sees_whole
 from liif_bench.profile import MAKING_LR, READING, Stopwatch, encode_stage, render_stage
 from liif_bench.protocol import Protocol
-from liif_bench.records import GIVEN_LR, NOT_APPLICABLE, Record, value_or_error
+from liif_bench.records import GIVEN_LR, NOT_APPLICABLE, CaseRows, Record, Table, value_or_error
 from liif_bench.upsamplers.base import (
     ContinuousImage,
+    Oracle,
     Request,
     Upsampler,
     encode_case,
     regime,
+    render_checked,
 )
 
 
@@ -78,6 +82,18 @@ def evaluate(
     on_step: Callable[[str], None] = lambda _: None,
     prepared: Prepared | None = None,
 ) -> list[Record]:
+    """Measure one case and return its records alone; see `measure_case`."""
+    return measure_case(bench, dataset, item, scale, on_step, prepared).records
+
+
+def measure_case(
+    bench: Bench,
+    dataset: str,
+    item: Item,
+    scale: float,
+    on_step: Callable[[str], None] = lambda _: None,
+    prepared: Prepared | None = None,
+) -> CaseRows:
     """Measure one case.
 
     Args:
@@ -89,20 +105,27 @@ def evaluate(
         prepared: What `prepare` makes of item and scale, if that has been done already.
 
     Returns:
-        One record per upsampler x metric, in the bench's order.
+        One record per upsampler x metric, in the bench's order, and what metrics keep beside them.
     """
     torch.manual_seed(bench.seed)
     ready = prepared or prepare(bench, item, scale)
     case = ready.case
+    whole = any(map(sees_whole, bench.metrics))
     records = []
+    details: dict[str, Table] = {}
     for upsampler in bench.upsamplers:
         on_step(upsampler.name)
         if case is None:
             answer = Answer(None, None, ready.error)
         else:
-            answer = answer_case(upsampler, case, bench.stopwatch)
+            answer = answer_case(upsampler, case, bench.stopwatch, whole=whole)
+        where = {"dataset": dataset, "item": item.name, "scale": scale, "upsampler": upsampler.name}
+        told: set[str] = set()
         for metric in bench.metrics:
-            value, reason = _measure(bench, metric, case, answer)
+            value, reason, rows = _measure(bench, metric, case, answer, told)
+            if rows and isinstance(metric, Detailed):
+                told.add(metric.table)
+                _append(details.setdefault(metric.table, {}), where, rows)
             records.append(
                 Record(
                     run=bench.run,
@@ -129,7 +152,14 @@ def evaluate(
                     error=reason,
                 )
             )
-    return records
+    return CaseRows(records, details)
+
+
+def _append(table: Table, where: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add the rows of an output, each with where it belongs, to the columns of a table."""
+    for row in rows:
+        for column, value in {**where, **row}.items():
+            table.setdefault(column, []).append(value)
 
 
 def prepare(bench: Bench, item: Item, scale: float) -> Prepared:
@@ -168,14 +198,37 @@ def make_case(
         return Case(protocol, scale, lr, to_tensor(cropped), source, item.labels, item.name)
 
 
-def answer_case(upsampler: Upsampler, case: Case, stopwatch: Stopwatch | None = None) -> Answer:
-    """Let an upsampler enlarge a case; whatever it raises becomes the answer's error."""
+def answer_case(
+    upsampler: Upsampler,
+    case: Case,
+    stopwatch: Stopwatch | None = None,
+    *,
+    whole: bool = True,
+) -> Answer:
+    """Let an upsampler enlarge a case; whatever it raises becomes the answer's error.
+
+    Args:
+        upsampler: Ready to encode.
+        case: Says what and how large.
+        stopwatch: Counts the time, if it is wanted.
+        whole: Whether SR is rendered now; otherwise only if somebody asks for it, and the answer's
+            seconds are those of encoding alone.
+    """
+    watch = stopwatch or Stopwatch()
     start = time.perf_counter()
     try:
-        sr = render_case(upsampler, case, stopwatch)
+        image = encode(upsampler, case, watch)
+        rendered = render_encoded(upsampler, image, case, watch) if whole else None
     except LiifBenchError as error:
         return Answer(None, None, str(error))
-    return Answer(finish(sr, case.protocol), time.perf_counter() - start, None)
+
+    def render() -> Tensor:
+        sr = render_encoded(upsampler, image, case, watch) if rendered is None else rendered
+        return as_scored(sr, case.protocol)
+
+    sr = render() if whole else render
+    output = Output(sr, image, partial(watch.stage, render_stage(upsampler.name)))
+    return Answer(output, time.perf_counter() - start, None)
 
 
 def render_case(upsampler: Upsampler, case: Case, stopwatch: Stopwatch | None = None) -> Tensor:
@@ -205,6 +258,8 @@ def encode(upsampler: Upsampler, case: Case, stopwatch: Stopwatch | None = None)
     watch = stopwatch or Stopwatch()
     try:
         with watch.stage(encode_stage(upsampler.name)):
+            if isinstance(upsampler, Oracle):
+                return upsampler.encode_truth(case.hr)
             return encode_case(upsampler, request)
     except Exception as error:  # an upsampler may be anybody's code
         raise LiifBenchError(one_line(error)) from error
@@ -221,14 +276,9 @@ def render_encoded(
     watch = stopwatch or Stopwatch()
     try:
         with watch.stage(render_stage(upsampler.name)):
-            sr = image.render(case.size)
+            return render_checked(image, case.size)
     except Exception as error:  # an upsampler may be anybody's code
         raise LiifBenchError(one_line(error)) from error
-    if sr.shape != case.hr.shape:
-        raise LiifBenchError(f"output is {tuple(sr.shape)}, expected {tuple(case.hr.shape)}")
-    if not bool(torch.isfinite(sr).all()):
-        raise LiifBenchError("output holds values that are not finite")
-    return sr
 
 
 def finish(sr: Tensor, protocol: Protocol) -> Output:
@@ -238,21 +288,26 @@ def finish(sr: Tensor, protocol: Protocol) -> Output:
         sr: `(3, H, W)` RGB as rendered; [0, 1] but for what will be clamped.
         protocol: Says how SR is rounded.
     """
-    sr = sr.clamp(0, 1)
-    if protocol.rounding == "uint8":
-        sr = sr.mul(255).round().div(255)
-    return Output(sr)
+    return Output(as_scored(sr, protocol))
 
 
 def _measure(
-    bench: Bench, metric: Metric, case: Case | None, answer: Answer
-) -> tuple[float | None, str | None]:
+    bench: Bench, metric: Metric, case: Case | None, answer: Answer, told: set[str]
+) -> tuple[float | None, str | None, Sequence[Mapping[str, Any]]]:
+    """Return a metric's value, the reason why there is none, and its rows of a table not told."""
     if case is None or answer.output is None:
-        return None, answer.error
+        return None, answer.error, ()
     if metric.name in bench.broken:
-        return None, bench.broken[metric.name]
+        return None, bench.broken[metric.name], ()
     with bench.stopwatch.stage(metric.name):
-        return score_case(metric, case, answer.output)
+        value, reason = score_case(metric, case, answer.output)
+        failed = reason is not None and not reason.startswith(NOT_APPLICABLE)
+        if failed or not isinstance(metric, Detailed) or metric.table in told:
+            return value, reason, ()
+        try:
+            return value, reason, metric.details(case, answer.output)
+        except Exception as error:  # a metric may be anybody's code
+            return None, one_line(error), ()
 
 
 def score_case(metric: Metric, case: Case, output: Output) -> tuple[float | None, str | None]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ from liif_bench.datasets import load_dataset
 from liif_bench.datasets.base import Dataset, Item, check_pairs
 from liif_bench.devices import forbid_tf32, resolve_device
 from liif_bench.errors import LiifBenchError
-from liif_bench.evaluate import Bench, Prepared, evaluate, prepare
+from liif_bench.evaluate import Bench, Prepared, measure_case, prepare
 from liif_bench.metrics import load_metric
-from liif_bench.metrics.base import Metric
+from liif_bench.metrics.base import Identified, Metric
 from liif_bench.profile import ELSE, WAITING, Stopwatch, encode_stage, render_stage
 from liif_bench.progress import Progress, silent
 from liif_bench.protocol import Difference, Protocol, differences, stored_protocol
@@ -35,11 +35,12 @@ from liif_bench.records import (
     MANIFEST,
     SCHEMA_VERSION,
     CaseKey,
+    CaseRows,
     Journal,
-    Record,
     Run,
     load_run,
     read_manifest,
+    write_details,
     write_manifest,
     write_records,
 )
@@ -108,10 +109,11 @@ def run_plan(
         progress.warn(reason)
     upsamplers = _load_upsamplers(plan, progress)
     folder = out or fresh_folder(plan.suite)
+    bench = _bench(folder.name, plan, upsamplers, progress)
+    foreign = _foreign_weights(bench)
     with _claimed(folder):
-        manifest = _open_manifest(folder, plan, datasets, upsamplers, command)
-        bench = _bench(folder.name, plan, upsamplers, progress)
-        manifest["weights"] = _weights(upsamplers, bench, plan.protocol)
+        manifest = _open_manifest(folder, plan, datasets, upsamplers, foreign, command)
+        manifest["weights"] = _weights(upsamplers, bench, plan.protocol) | foreign
         manifest["network_stages"] = _network_stages(bench)
         write_manifest(folder, manifest)
         tasks = [
@@ -120,7 +122,9 @@ def run_plan(
             for item in dataset.items
             for scale in plan.scales
         ]
-        records = _measure(folder, bench, tasks, manifest, retry_errors, progress)
+        cases = _measure(folder, bench, tasks, manifest, retry_errors, progress)
+        records = list(chain.from_iterable(rows.records for rows in cases))
+        write_details(folder, cases)
         write_records(folder, records)
         manifest["finished"] = _now()
         manifest["cases"] = len(tasks)
@@ -147,13 +151,14 @@ def _measure(
     manifest: dict[str, Any],
     retry_errors: bool,
     progress: Progress,
-) -> list[Record]:
-    """Measure the cases that the journal lacks; return all records in the plan's order."""
+) -> list[CaseRows]:
+    """Measure the cases that the journal lacks; return the rows of all in the plan's order."""
     journal = Journal(folder / JOURNAL)
     journal.drop_cut_line()
-    done = journal.read()
+    done = journal.read_cases()
     if retry_errors:
-        done = {key: rows for key, rows in done.items() if not any(row.is_failure for row in rows)}
+        failed = {key for key, rows in done.items() if any(row.is_failure for row in rows.records)}
+        done = {key: rows for key, rows in done.items() if key not in failed}
     waiting = [task for task in tasks if task.key not in done]
     costs = [task.cost for task in waiting]
     wall = 0.0
@@ -166,15 +171,15 @@ def _measure(
             start = time.perf_counter()
             label = f"{task.item.name} x{task.scale:g}"
             on_step = _stepper(label, advance)
-            rows = evaluate(bench, task.dataset, task.item, task.scale, on_step, next(coming))
-            journal.append(task.key, rows)
+            rows = measure_case(bench, task.dataset, task.item, task.scale, on_step, next(coming))
+            journal.append(task.key, rows.records, rows.details)
             done[task.key] = rows
             wall += time.perf_counter() - start
             advance(label, cost)
     manifest["wall_seconds"] += wall
     bench.stopwatch.add(ELSE, wall - bench.stopwatch.foreground)
     manifest["stages"] = _sums(manifest.get("stages", {}), bench.stopwatch.seconds)
-    return [record for task in tasks for record in done[task.key]]
+    return [done[task.key] for task in tasks]
 
 
 def _prepared(bench: Bench, tasks: Sequence[Task]) -> Generator[Prepared, None, None]:
@@ -252,7 +257,11 @@ def _bench(name: str, plan: Plan, upsamplers: tuple[Upsampler, ...], progress: P
 def _network_stages(bench: Bench) -> list[str]:
     """Return the stages that a network works in: its encoder, decoder or a metric's own."""
     upsamplers = [upsampler.name for upsampler in bench.upsamplers if upsampler.weights]
-    metrics = [metric.name for metric in bench.metrics if metric.needs(bench.protocol)]
+    metrics = [
+        metric.name
+        for metric in bench.metrics
+        if metric.needs(bench.protocol) or _identified(metric, bench)
+    ]
     return [stage(name) for name in upsamplers for stage in (encode_stage, render_stage)] + metrics
 
 
@@ -266,6 +275,20 @@ def _weights(upsamplers: Sequence[Upsampler], bench: Bench, protocol: Protocol) 
         for weights_id in metric.needs(protocol)
     }
     return of_models | of_metrics
+
+
+def _foreign_weights(bench: Bench) -> dict[str, str]:
+    """Return the SHA-256 of what metrics read beyond the registry, by name.
+
+    Raises:
+        LiifBenchError: Something of it cannot be read.
+    """
+    pairs = [_identified(metric, bench).items() for metric in bench.metrics]
+    return dict(chain.from_iterable(pairs))
+
+
+def _identified(metric: Metric, bench: Bench) -> Mapping[str, str]:
+    return metric.identify(bench.protocol) if isinstance(metric, Identified) else {}
 
 
 def fresh_folder(suite: str) -> Path:
@@ -310,6 +333,7 @@ def _open_manifest(
     plan: Plan,
     datasets: Sequence[Dataset],
     upsamplers: Sequence[Upsampler],
+    foreign: Mapping[str, str],
     command: Sequence[str],
 ) -> dict[str, Any]:
     """Return the manifest to go on with: the folder's own if its plan is the same, else a new one.
@@ -336,6 +360,8 @@ def _open_manifest(
     }
     if settings := {u.name: dict(u.settings) for u in upsamplers if u.settings}:
         identity["model_settings"] = settings
+    if foreign:
+        identity["metric_weights"] = dict(foreign)
     found = read_manifest(folder)
     if found is not None:
         theirs = found.get("plan", {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, local
 
 READING = "reading images"
 MAKING_LR = "making LR"
@@ -38,10 +38,17 @@ class Stopwatch:
         self._cuda = device if device.startswith("cuda") else None
         self._seconds: dict[str, float] = {}
         self._lock = Lock()
+        self._thread = local()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time within towards a stage, also where it ends in an error."""
+        """Count the time within towards a stage, also where it ends in an error.
+
+        What a stage within it takes is counted to that one alone.
+        """
+        outer: list[float] | None = getattr(self._thread, "inner", None)
+        inner: list[float] = []
+        self._thread.inner = inner
         start = time.perf_counter()
         try:
             yield
@@ -50,7 +57,11 @@ class Stopwatch:
                 import torch
 
                 torch.cuda.synchronize(self._cuda)
-            self.add(name, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            self._thread.inner = outer
+            if outer is not None:
+                outer.append(seconds)
+            self.add(name, seconds - sum(inner))
 
     def add(self, name: str, seconds: float) -> None:
         """Count seconds towards a stage."""

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from liif_bench.errors import LiifBenchError, unknown_name
 from liif_bench.shipped import read_toml, suites_folder, validate_file
@@ -132,6 +132,30 @@ class LpipsRules(Shaved):
     range: Literal["-1..1", "0..1"] = Field(description="range of its input")
 
 
+class ZoomRules(_Rules):
+    """What a classifier is shown of an image; see `downstream.views`.
+
+    Attributes:
+        classifier: Which one, as ``liif-bench list classifiers`` names them.
+        sizes: Pixels of the shorter side to which the image is resized, one after the other; at
+            each, nine crops are cut.
+    """
+
+    classifier: str = Field(
+        pattern=r"^[^\x00-\x1f\x7f]+$", description="network that is asked what it sees"
+    )
+    sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        min_length=1, description="shorter sides of the zoom grid, nine crops each"
+    )
+
+    @field_validator("sizes")
+    @classmethod
+    def _distinct(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(sizes)) < len(sizes):
+            raise ValueError("a size stands twice")
+        return sizes
+
+
 class Protocol(_Rules):
     """How LR is made, how the network is run, and how its output is scored.
 
@@ -146,6 +170,7 @@ class Protocol(_Rules):
         psnr: What PSNR sees.
         ssim: What SSIM sees.
         lpips: What LPIPS sees.
+        zoom: What a classifier is shown.
     """
 
     name: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -158,6 +183,7 @@ class Protocol(_Rules):
     psnr: PsnrRules
     ssim: SsimRules
     lpips: LpipsRules
+    zoom: ZoomRules
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -190,6 +216,10 @@ class Protocol(_Rules):
     def with_precision(self, precision: Precision) -> Protocol:
         """Return the same protocol at another number format (its hash differs)."""
         return self.changed({"network.precision": precision})
+
+    def with_classifier(self, classifier: str) -> Protocol:
+        """Return the same protocol with another classifier (its hash differs)."""
+        return self.changed({"zoom.classifier": classifier})
 
 
 _WORDS = {"name", "version", "description", "source"}
@@ -297,5 +327,5 @@ _HEAD = ("version", "description", "source")
 
 
 def _toml(value: object) -> str:
-    """Write a string, number or truth value as TOML, which takes JSON's way but for one sign."""
+    """Write a string, number, truth value or list as TOML: JSON's way but for one sign."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

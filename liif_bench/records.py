@@ -2,6 +2,7 @@
 
 A run is a folder. `manifest.json` says what was asked for and on what machine; `journal.jsonl`
 gains one line per finished case; `records.parquet` is the journal as a table, written at the end.
+What metrics keep beyond their values stands in tables beside it, such as `views.parquet`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,8 @@ class Record:
         variant: Which of the numbers that go by that name.
         higher_is_better: Direction of the metric.
         value: The measurement; infinity is a value; None where there is none.
-        seconds: Wall time that the upsampler took for this SR (encode and render).
+        seconds: Wall time that the upsampler took for this SR: encode and render, or encode alone
+            where no metric of the run looks at SR as a whole.
         error: Why there is no value.
     """
 
@@ -90,7 +92,7 @@ class Record:
         return self.error is not None and not self.error.startswith(NOT_APPLICABLE)
 
 
-COLUMNS = tuple(field.name for field in fields(Record))
+COLUMNS = tuple(column.name for column in fields(Record))
 
 _DTYPES = {
     "suite_version": "int64",
@@ -107,6 +109,22 @@ _DTYPES = {
 CaseKey = tuple[str, str, float]
 """Data set, item, scale."""
 
+Table = dict[str, list[Any]]
+"""Columns of one length by name; values are strings, numbers, truth values or None."""
+
+
+@dataclass(frozen=True)
+class CaseRows:
+    """Everything that is kept of a case.
+
+    Attributes:
+        records: One per upsampler x metric.
+        details: What metrics keep beside their values: tables by name.
+    """
+
+    records: list[Record]
+    details: dict[str, Table] = field(default_factory=dict)
+
 
 class Journal:
     """The append-only file of finished cases: one JSON line per case, whole or not at all.
@@ -119,17 +137,22 @@ class Journal:
         self.path = path
 
     def read(self) -> dict[CaseKey, list[Record]]:
+        """Return the records of the finished cases; see `read_cases`."""
+        return {key: rows.records for key, rows in self.read_cases().items()}
+
+    def read_cases(self) -> dict[CaseKey, CaseRows]:
         """Return the finished cases in the order in which they first stand in the journal.
 
         Raises:
             LiifBenchError: A line other than the last is damaged, or of another schema.
         """
-        cases: dict[CaseKey, list[Record]] = {}
+        cases: dict[CaseKey, CaseRows] = {}
         for number, line in enumerate(self._whole_lines(), start=1):
             try:
                 entry = json.loads(line)
                 rows = [Record(**row) for row in entry["records"]]
-                cases[(entry["dataset"], entry["item"], entry["scale"])] = rows
+                key = (entry["dataset"], entry["item"], entry["scale"])
+                cases[key] = CaseRows(rows, entry.get("details", {}))
             except (ValueError, KeyError, TypeError) as error:
                 raise LiifBenchError(
                     f"'{self.path}' line {number} is damaged ({error});"
@@ -137,15 +160,22 @@ class Journal:
                 ) from error
         return cases
 
-    def append(self, key: CaseKey, records: Iterable[Record]) -> None:
+    def append(
+        self,
+        key: CaseKey,
+        records: Iterable[Record],
+        details: Mapping[str, Table] | None = None,
+    ) -> None:
         """Add one finished case and see it onto the disk."""
         dataset, item, scale = key
-        entry = {
+        entry: dict[str, Any] = {
             "dataset": dataset,
             "item": item,
             "scale": scale,
             "records": [asdict(record) for record in records],
         }
+        if details:
+            entry["details"] = details
         with self.path.open("ab") as file:
             file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
             file.flush()
@@ -191,6 +221,20 @@ class Run:
             return pd.read_parquet(stored).reindex(columns=list(COLUMNS))  # older ones lack some
         cases = Journal(self.path / JOURNAL).read()
         return to_frame(record for rows in cases.values() for record in rows)
+
+    def details(self, name: str) -> pd.DataFrame:
+        """Return a table that metrics keep beside the records, such as "views".
+
+        Read from its file, or from the journal while the run is unfinished; empty where no metric
+        of the run keeps it.
+        """
+        import pandas as pd
+
+        stored = self.path / f"{name}.parquet"
+        if stored.exists():
+            return pd.read_parquet(stored)
+        cases = Journal(self.path / JOURNAL).read_cases().values()
+        return pd.DataFrame(joined(rows.details.get(name, {}) for rows in cases))
 
     @property
     def finished(self) -> bool:
@@ -247,11 +291,38 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def write_records(folder: Path, records: Iterable[Record]) -> None:
     """Write `records.parquet` whole or not at all."""
+    _write_parquet(folder / RECORDS, to_frame(records))
+
+
+def write_details(folder: Path, cases: Iterable[CaseRows]) -> None:
+    """Write every table that the cases keep beside their records, each whole or not at all."""
+    import pandas as pd
+
+    kept = [rows.details for rows in cases]
+    for name in dict.fromkeys(name for details in kept for name in details):
+        table = joined(details.get(name, {}) for details in kept)
+        _write_parquet(folder / f"{name}.parquet", pd.DataFrame(table))
+
+
+def joined(tables: Iterable[Table]) -> Table:
+    """Return tables under each other; a column that one of them lacks holds None there."""
+    whole: Table = {}
+    rows = 0
+    for table in tables:
+        more = len(next(iter(table.values()), []))
+        for column in dict.fromkeys([*whole, *table]):
+            values = whole.setdefault(column, [None] * rows)
+            values.extend(table.get(column, [None] * more))
+        rows += more
+    return whole
+
+
+def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
     import io
 
     buffer = io.BytesIO()
-    to_frame(records).to_parquet(buffer, index=False)
-    write_whole(folder / RECORDS, buffer.getvalue())
+    frame.to_parquet(buffer, index=False)
+    write_whole(path, buffer.getvalue())
 
 
 def write_whole(path: Path, content: bytes) -> None:

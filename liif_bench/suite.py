@@ -14,6 +14,7 @@ from typing import get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from liif_bench.datasets import DATASETS
+from liif_bench.downstream import CLASSIFIERS
 from liif_bench.errors import LiifBenchError, unknown_name
 from liif_bench.metrics import METRICS
 from liif_bench.protocol import Precision, Protocol, load_protocol
@@ -138,6 +139,7 @@ def make_plan(
     limit: int | None = None,
     device: str = "auto",
     precision: Precision | None = None,
+    classifier: str | None = None,
     protocol: str | None = None,
     seed: int = 0,
     data_root: Path | None = None,
@@ -154,6 +156,7 @@ def make_plan(
         limit: At most this many items of each data set.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: Instead of the protocol's.
+        classifier: Instead of the protocol's.
         protocol: Preset or path of a ``.toml`` file instead of the suite's.
         seed: For whatever draws random numbers.
         data_root: Folder of the named data sets.
@@ -171,6 +174,9 @@ def make_plan(
         if precision not in get_args(Precision):
             raise unknown_name("precision", precision, get_args(Precision))
         scoring = scoring.with_precision(precision)
+    if classifier is not None:
+        scoring = scoring.with_classifier(classifier.strip())
+    CLASSIFIERS.parse(scoring.zoom.classifier)
     if limit is not None and limit < 1:
         raise LiifBenchError(f"limit must be at least 1, got {limit}")
     chosen_scales = base.scales if scales is None else scales

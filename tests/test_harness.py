@@ -13,8 +13,14 @@ import torch
 from PIL import Image
 
 import liif_bench
+from liif_bench import evaluate as evaluate_module
+from liif_bench import harness
 from liif_bench.errors import LiifBenchError
+from liif_bench.metrics.distortion import Psnr
+from liif_bench.progress import silent
+from liif_bench.protocol import load_protocol, to_toml
 from liif_bench.records import COLUMNS, Journal
+from liif_bench.suite import make_plan
 from liif_bench.weights.fetch import cache_dir
 
 FAST = {"models": ["nearest", "bicubic"], "metrics": ["psnr", "ssim"], "progress": False}
@@ -90,6 +96,128 @@ class TestRecords:
         assert first.path.name.startswith("sample-")
         assert first.path != second.path
         pd.testing.assert_frame_equal(comparable(first), comparable(second))
+
+
+class Places:
+    """A metric that keeps a row per corner, and looks at no whole SR."""
+
+    name = "places"
+    higher_is_better = True
+    windows_only = True
+    table = "corners"
+
+    def __init__(self, name="places", fails=False):
+        self.name = name
+        self.fails = fails
+        self.asked = 0
+
+    def variant(self, protocol):
+        return "none"
+
+    def needs(self, protocol):
+        return ()
+
+    def score(self, case, output):
+        return 1.0
+
+    def details(self, case, output):
+        self.asked += 1
+        if self.fails:
+            raise ZeroDivisionError("by\nzero")
+        return [{"corner": corner, "scale_again": case.scale} for corner in ("left", "right")]
+
+
+class TestDetails:
+    @pytest.fixture
+    def run(self, photos, tmp_path, monkeypatch):
+        """A function that runs bicubic and nearest with metrics of a test's own."""
+
+        def go(*metrics, **wishes):
+            ready = {metric.name: metric for metric in metrics}
+            monkeypatch.setattr(harness, "load_metric", lambda name, device: ready[name])
+            plan = make_plan(
+                scales=[2, 3], models=FAST["models"], metrics=["psnr", "ssim"], data=[photos],
+                device="cpu",
+            ).model_copy(update={"metrics": tuple(ready)})  # fmt: skip
+            return harness.run_plan(plan, tmp_path / "out", progress=silent, **wishes)
+
+        return go
+
+    def test_rows_stand_in_a_table_of_their_own(self, run):
+        finished = run(Places(), Places("again"))
+        table = pd.read_parquet(finished.path / "corners.parquet")
+        assert table.columns.tolist() == [
+            "dataset", "item", "scale", "upsampler", "corner", "scale_again",
+        ]  # fmt: skip
+        assert len(table) == 3 * 2 * 2 * 2
+        assert not table.duplicated(["item", "scale", "upsampler", "corner"]).any()
+        assert table["scale"].equals(table["scale_again"])
+        pd.testing.assert_frame_equal(finished.details("corners"), table)
+
+    def test_the_first_metric_of_a_table_is_asked(self, run):
+        first, second = Places(), Places("again")
+        run(first, second)
+        assert (first.asked, second.asked) == (12, 0)
+
+    def test_half_a_journal_is_continued_with_its_tables(self, run):
+        whole = run(Places())
+        before = whole.details("corners")
+        journal = whole.path / "journal.jsonl"
+        lines = journal.read_bytes().splitlines(keepends=True)
+        journal.write_bytes(lines[4] + lines[1] + lines[2][:100])
+        (whole.path / "corners.parquet").unlink()
+        metric = Places()
+        pd.testing.assert_frame_equal(run(metric).details("corners"), before)
+        assert metric.asked == 4 * 2
+
+    def test_a_table_that_cannot_be_made_is_an_error_and_nothing_silent(self, run):
+        finished = run(Places(fails=True))
+        assert set(finished.records["error"]) == {"ZeroDivisionError: by zero"}
+        assert finished.records["value"].isna().all()
+        assert finished.details("corners").empty
+        mended = run(Places(), retry_errors=True)
+        assert mended.records["value"].eq(1.0).all()
+        assert len(mended.details("corners")) == 24
+
+    def test_sr_is_rendered_whole_only_for_a_metric_that_looks_at_it(self, run, monkeypatch):
+        seen = []
+        original = evaluate_module.render_checked
+        monkeypatch.setattr(
+            evaluate_module, "render_checked", lambda *given: (seen.append(1), original(*given))[1]
+        )
+        assert run(Places()).records["error"].isna().all()
+        assert not seen
+
+    def test_and_for_a_metric_that_does(self, run, monkeypatch):
+        finished = run(Places(), Psnr())
+        assert finished.records.query("metric == 'psnr'")["value"].gt(0).all()
+
+    def test_foreign_weights_are_part_of_the_plan(self, run):
+        class Reader(Places):
+            sha256 = "aa"
+
+            def identify(self, protocol):
+                return {"timm:x": self.sha256}
+
+        first, changed = Reader(), Reader()
+        manifest = run(first).manifest
+        assert manifest["weights"] == {"timm:x": "aa"}
+        assert manifest["network_stages"] == ["places"]
+        changed.sha256 = "bb"
+        with pytest.raises(LiifBenchError, match="another metric_weights"):
+            run(changed)
+
+
+def test_the_ground_truth_is_a_row_of_its_own(photos, tmp_path):
+    run = liif_bench.run(
+        scales=[2, 4.5], data=[photos], out=tmp_path / "out", progress=False,
+        models=["hr", "bicubic"], metrics=["psnr", "ssim"],
+    )  # fmt: skip
+    rows = run.records.set_index(["upsampler", "metric"])["value"]
+    assert np.isposinf(rows["hr", "psnr"]).all()
+    assert rows["hr", "ssim"].eq(1).all()
+    assert np.isfinite(rows["bicubic", "psnr"]).all()
+    assert run.manifest["plan"]["model_settings"] == {"hr": {"sees": "HR"}}
 
 
 class TestBadItems:
@@ -279,9 +407,14 @@ class TestResume:
 @pytest.mark.weights
 def test_killed_at_any_moment_and_continued_equals_unbroken(photo_folder, tmp_path, weights):
     weights("liif-edsr")
+    weights("efficientnet-lite0")
+    protocol = tmp_path / "small-views.toml"
+    small = load_protocol("liif-benchmark").changed({"zoom.sizes": (64,)})
+    protocol.write_text(to_toml(small))
     command = [
         sys.executable, "-m", "liif_bench", "run", "--scales", "2,3,4,8", "--quiet",
-        "--models", "bicubic,liif-edsr", "--metrics", "psnr,ssim", "--protocol", "liif-benchmark",
+        "--models", "bicubic,liif-edsr", "--metrics", "psnr,ssim,zoom-mean-kl",
+        "--protocol", str(protocol),
         "--data", f"folder:{photo_folder(count=4, size=(120, 160))}", "--device", "cpu", "--out",
     ]  # fmt: skip
     subprocess.run([*command, tmp_path / "whole"], check=True)
@@ -306,6 +439,9 @@ def test_killed_at_any_moment_and_continued_equals_unbroken(photo_folder, tmp_pa
     pd.testing.assert_frame_equal(comparable(expected), comparable(got), check_exact=True)
     stored = json.loads((broken / "manifest.json").read_text())
     assert stored["cases"] == 16
+    views = pd.read_parquet(broken / "views.parquet")
+    assert len(views) == 16 * 2 * 9
+    pd.testing.assert_frame_equal(views, expected.details("views"), check_exact=True)
 
 
 def test_a_plug_in_that_misbehaves_is_an_error_record(photos, tmp_path):

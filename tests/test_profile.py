@@ -39,6 +39,23 @@ def test_a_stage_is_summed_also_where_it_fails():
     assert watch.foreground == watch.seconds["a"]
 
 
+def test_a_stage_within_another_is_counted_once():
+    watch = Stopwatch()
+    with watch.stage("outer"):
+        time.sleep(0.02)
+        with watch.stage("inner"):
+            time.sleep(0.05)
+            with watch.stage("inner"):
+                time.sleep(0.05)
+        with pytest.raises(ZeroDivisionError), watch.stage("broken"):
+            raise ZeroDivisionError
+    with watch.stage("outer"):
+        pass
+    assert 0.02 <= watch.seconds["outer"] < 0.05
+    assert 0.1 <= watch.seconds["inner"] < 0.15
+    assert watch.foreground == pytest.approx(sum(watch.seconds.values()))
+
+
 def test_the_stages_of_a_run_add_up_to_its_wall_time(photos, tmp_path):
     run = liif_bench.run(scales=[2, 3], data=[photos], out=tmp_path / "out", **FAST)
     stages = run.manifest["stages"]
@@ -119,7 +136,7 @@ def test_a_case_is_let_go_when_the_next_is_measured(watched):
 
 def test_cases_are_made_in_another_thread_at_most_one_ahead(photos, tmp_path, monkeypatch):
     events = []
-    prepare, measure = harness.prepare, harness.evaluate
+    prepare, measure = harness.prepare, harness.measure_case
 
     def preparing(*arguments):
         events.append(("made", threading.current_thread() is threading.main_thread()))
@@ -132,7 +149,7 @@ def test_cases_are_made_in_another_thread_at_most_one_ahead(photos, tmp_path, mo
         return done
 
     monkeypatch.setattr(harness, "prepare", preparing)
-    monkeypatch.setattr(harness, "evaluate", measuring)
+    monkeypatch.setattr(harness, "measure_case", measuring)
     liif_bench.run(scales=[2], data=[photos], out=tmp_path / "out", **FAST)
     names = [name for name, _ in events]
     assert names == ["made", "made", "measured", "made", "measured", "measured"]

@@ -43,6 +43,8 @@ CHANGES = {
     "lpips.range": "0..1",
     "lpips.shave_scale": 0.5,
     "lpips.shave_extra": 5,
+    "zoom.classifier": "efficientnet-lite1",
+    "zoom.sizes": (256, 448),
 }
 WORDS = {"name": "another", "version": 2, "description": "other words", "source": "other words"}
 # What HR is cropped to may only be said where LR is made; both fields then change.
@@ -108,6 +110,18 @@ def test_precision():
     assert other.hash == changed("network.precision", "float16").hash != BASE.hash
     assert BASE.network.precision == "float32"
     assert BASE.with_precision("float32") == BASE
+
+
+def test_classifier():
+    other = BASE.with_classifier("timm:resnet50")
+    assert other.hash == BASE.changed({"zoom.classifier": "timm:resnet50"}).hash != BASE.hash
+    assert [difference.field for difference in differences(BASE, other)] == ["zoom.classifier"]
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (256, 256), (5000,), "256"])
+def test_impossible_zoom_grids(sizes):
+    with pytest.raises(ValidationError):
+        BASE.changed({"zoom.sizes": sizes})
 
 
 def test_frozen():
@@ -186,6 +200,7 @@ PRESETS = {
     "lte-div2k",
     "matlab-y",
     "mmagic",
+    "zoom-paper",
 }
 
 
@@ -256,12 +271,23 @@ CHOICES = {
     | {"rounding": "uint8", "ssim.window": "valid"}
     | region("psnr", "rgb", 1, 0)
     | region("ssim", "blue", 1, 0),
+    "zoom-paper": PIL | EXACT | {"rounding": "none"} | scores("rgb", 1, 6),
+}
+
+QUICK = (128, 256, 384, 512)
+GRIDS = {
+    "zoom-paper": (
+        *(10, 16, 32, 48, 64, 96, 128, 192, 224, 240, 256, 288, 320, 384, 448, 512, 576, 640),
+        *(664, 672, 680, 690, 700, 720, 768, 832, 896),
+        *(122, 235, 348, 460, 573, 686, 798, 911, 1024),
+    )
 }
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_every_preset_makes_the_choices_of_its_source(name):
-    assert load_protocol(name).fields == CHOICES[name] | UNSHAVED_ALEX
+    zoom = {"zoom.classifier": "efficientnet-lite0", "zoom.sizes": GRIDS.get(name, QUICK)}
+    assert load_protocol(name).fields == CHOICES[name] | UNSHAVED_ALEX | zoom
 
 
 def test_unknown_preset():

@@ -3,18 +3,22 @@ import math
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import (
     COLUMNS,
     SCHEMA_VERSION,
+    CaseRows,
     Journal,
     Record,
     failures,
+    joined,
     load_run,
     to_frame,
     value_or_error,
+    write_details,
     write_manifest,
     write_records,
     write_whole,
@@ -99,6 +103,46 @@ def test_a_line_of_the_first_schema_is_refused_in_one_line(journal):
     with pytest.raises(LiifBenchError, match=r"line 1 .*lr_source.*start anew") as error:
         journal.read()
     assert "\n" not in str(error.value)
+
+
+VIEWS = {"item": ["chelsea", "chelsea"], "rank": [1, None], "top": ["n1", "n2"], "kl": [0.5, 0.0]}
+
+
+def test_a_journal_keeps_tables_with_the_records_of_their_case(journal):
+    other = ("sample", "coffee", 2.0)
+    journal.append(KEY, [record()], {"views": VIEWS})
+    journal.append(other, [record(item="coffee")])
+    assert journal.read_cases() == {
+        KEY: CaseRows([record()], {"views": VIEWS}),
+        other: CaseRows([record(item="coffee")]),
+    }
+    journal.append(KEY, [record(value=31.0)], {"views": {"item": ["chelsea"], "rank": [2]}})
+    again = journal.read_cases()[KEY]  # the later line counts, table and all
+    assert again.records[0].value == 31.0
+    assert again.details["views"]["rank"] == [2]
+
+
+def test_tables_are_joined_with_gaps_where_a_column_is_missing():
+    assert joined([]) == {}
+    assert joined([{"a": [1]}, {}, {"b": ["x", "y"], "a": [2, 3]}, {"b": ["z"]}]) == {
+        "a": [1, 2, 3, None],
+        "b": [None, "x", "y", "z"],
+    }
+
+
+def test_a_table_is_the_same_from_the_journal_and_from_its_file(tmp_path):
+    write_manifest(tmp_path, {"schema_version": SCHEMA_VERSION, "finished": None})
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append(KEY, [record()], {"views": VIEWS})
+    journal.append(("sample", "coffee", 2.0), [record(item="coffee")])
+    before = load_run(tmp_path).details("views")
+    assert before["item"].tolist() == ["chelsea"] * 2
+    assert before["rank"].isna().tolist() == [False, True]
+    write_details(tmp_path, journal.read_cases().values())
+    assert (tmp_path / "views.parquet").is_file()
+    (tmp_path / "journal.jsonl").unlink()
+    pd.testing.assert_frame_equal(load_run(tmp_path).details("views"), before)
+    assert load_run(tmp_path).details("nothing").empty
 
 
 def test_frames_have_the_contracts_columns_and_types():

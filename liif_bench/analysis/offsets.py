@@ -31,6 +31,8 @@ _CHOICES = {
     "window": ("ssim.window",),
     "trunk": ("lpips.net",),
     "input range": ("lpips.range",),
+    "classifier": ("zoom.classifier",),
+    "zoom grid": ("zoom.sizes",),
 }
 
 RENDERING = ("LR", "cell rule", "local ensemble", "precision")
@@ -54,7 +56,7 @@ class Step:
     def concerns(self, metric: str) -> bool:
         """Whether a field changes that this metric depends on."""
         return any(
-            field.partition(".")[0] not in METRICS or field.startswith(f"{metric}.")
+            field.startswith(f"{metric}.") or field.partition(".")[0] not in (*METRICS, "zoom")
             for field, _, _ in differences(self.before, self.after)
         )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liif_bench.cli import data, doctor, figure, protocol, published, weights
+from liif_bench.cli import data, doctor, figure, protocol, published, weights, zoom
 from liif_bench.cli.options import (
     AcrossProtocols,
     DataRoot,
@@ -66,6 +66,7 @@ class Kind(str, Enum):
     models = "models"
     metrics = "metrics"
     datasets = "datasets"
+    classifiers = "classifiers"
     protocols = "protocols"
     weights = "weights"
 
@@ -112,6 +113,12 @@ def run(
     precision: Annotated[
         PrecisionChoice | None, typer.Option(help="Instead of the protocol's.")
     ] = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the zoom metrics, instead of the protocol's; see 'list classifiers'."
+        ),
+    ] = None,
     scoring: Annotated[
         str | None,
         typer.Option(
@@ -153,6 +160,7 @@ def run(
         limit=limit,
         device=device,
         precision=None if precision is None else precision.value,
+        classifier=classifier,
         protocol=scoring,
         seed=seed,
     )
@@ -268,6 +276,7 @@ def table(
 
 
 app.command()(figure.figure)
+app.command()(zoom.zoom)
 app.command()(published.reproduce)
 app.command()(published.audit)
 
@@ -344,10 +353,16 @@ def _listing(kind: Kind) -> list[tuple[str, str]]:
 
         return [(name, weights.description) for name, weights in registry().items()]
     from liif_bench.datasets import DATASETS
+    from liif_bench.downstream import CLASSIFIERS
     from liif_bench.metrics import METRICS
     from liif_bench.upsamplers import UPSAMPLERS
 
-    parts = {Kind.models: UPSAMPLERS, Kind.metrics: METRICS, Kind.datasets: DATASETS}[kind]
+    parts = {
+        Kind.models: UPSAMPLERS,
+        Kind.metrics: METRICS,
+        Kind.datasets: DATASETS,
+        Kind.classifiers: CLASSIFIERS,
+    }[kind]
     return [(entry.usage, entry.summary) for entry in parts.entries().values()]
 
 

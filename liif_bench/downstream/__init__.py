@@ -1,1 +1,33 @@
 """Downstream: what networks that look at images still see in SR."""
+
+from __future__ import annotations
+
+from liif_bench.registry import Entry, Registry
+
+_CLASSIFIERS = "liif_bench.downstream.classifiers"
+
+CLASSIFIERS = Registry(
+    "classifier",
+    "liif_bench.classifiers",
+    [
+        *(
+            Entry(
+                f"efficientnet-lite{number}",
+                f"{_CLASSIFIERS}:efficientnet_lite{number}",
+                f"EfficientNet-Lite{number}, {side} pixels; its weights come with the registry",
+                weights=(f"efficientnet-lite{number}",),
+            )
+            for number, side in ((0, 224), (1, 240), (2, 260))
+        ),
+        Entry(
+            "timm",
+            f"{_CLASSIFIERS}:from_timm",
+            "an ImageNet-1k model of timm: weights from its hub, or NAME?checkpoint=FILE",
+            "NAME",
+            argument_required=True,
+        ),
+    ],
+    members=("name", "sha256", "wnids", "log_probabilities"),
+)
+
+__all__ = ["CLASSIFIERS"]

@@ -1,9 +1,13 @@
-"""ImageNet classifiers on timm, with weights from the registry."""
+"""ImageNet classifiers on timm: with weights from the registry, from timm's hub or from a file."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -11,10 +15,17 @@ import torch
 from timm.data.config import resolve_model_data_config
 from timm.data.imagenet_info import ImageNetInfo
 from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import resize
 
-from liif_bench.errors import unknown_name
+from liif_bench.downstream import CLASSIFIERS
+from liif_bench.errors import LiifBenchError, one_line, unknown_name
+from liif_bench.hashing import file_sha256
+from liif_bench.paths import user_path
+from liif_bench.upsamplers.options import split_options
 from liif_bench.weights.fetch import ensure
-from liif_bench.weights.readers import efficientnet_lite_state
+from liif_bench.weights.readers import efficientnet_lite_state, read_safetensors, read_torch
+from liif_bench.weights.registry import lookup
 
 TIMM_NAMES = {
     "efficientnet-lite0": "tf_efficientnet_lite0",
@@ -23,22 +34,28 @@ TIMM_NAMES = {
 }
 """Registry id of the weights -> timm architecture."""
 
+_CLASSES = 1000
+_WRAPPERS = ("state_dict", "model")  # under which training codes save a state dict
+_LONGEST_REASON = 160
+
 
 @dataclass(frozen=True)
 class Classifier:
     """An ImageNet-1k classifier.
 
     Attributes:
-        name: Registry id of its weights.
+        name: As it was asked for.
         model: The timm network, in evaluation mode.
         wnids: WordNet id of each of its 1000 outputs.
         device: Where it runs.
+        sha256: Of the file of its weights, or of the weights themselves where they came from a hub.
     """
 
     name: str
     model: nn.Module
     wnids: tuple[str, ...]
     device: str
+    sha256: str = ""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -55,12 +72,17 @@ class Classifier:
         """Classify.
 
         Args:
-            crops: `(N, 3, S, S)` RGB in [0, 1]; S is best `input_size`.
+            crops: `(N, 3, S, S)` RGB in [0, 1]; of another side than `input_size` they are resized
+                to it (antialiased bicubic).
 
         Returns:
             `(N, 1000)` natural logarithms of probabilities, on the CPU.
         """
         config = self.config
+        side = self.input_size
+        if crops.shape[-1] != side:
+            crops = resize(crops, [side, side], InterpolationMode.BICUBIC, antialias=True)
+            crops = crops.clamp(0, 1)
         mean = crops.new_tensor(config["mean"]).view(3, 1, 1)
         std = crops.new_tensor(config["std"]).view(3, 1, 1)
         batch = ((crops - mean) / std).to(self.device, memory_format=torch.channels_last)
@@ -73,20 +95,136 @@ def load_classifier(name: str, device: str = "cpu") -> Classifier:
     """Load a classifier.
 
     Args:
-        name: Key of `TIMM_NAMES`.
+        name: One of ``liif-bench list classifiers``, such as ``efficientnet-lite0``,
+            ``timm:resnet50`` or ``timm:resnet50?checkpoint=weights.safetensors``.
         device: Where it runs.
 
     Raises:
-        LiifBenchError: Unknown name, or weights that do not fit.
-        WeightsUnavailableError: The weights are neither in the cache nor to be fetched.
+        LiifBenchError: Unknown name, a hub that cannot be reached, or weights that do not fit.
+        WeightsUnavailableError: Registered weights are neither in the cache nor to be fetched.
     """
-    if name not in TIMM_NAMES:
-        raise unknown_name("classifier", name, TIMM_NAMES)
-    path = ensure(name)
-    model = timm.create_model(TIMM_NAMES[name], pretrained=False)
+    classifier: Classifier = CLASSIFIERS.make(name, device)
+    return classifier
+
+
+def title(name: str) -> str:
+    """Return what a classifier is called in a record's variant; nothing is loaded."""
+    _, argument = CLASSIFIERS.parse(name)
+    return TIMM_NAMES.get(name, argument or name)
+
+
+def _efficientnet_lite(weights_id: str, device: str) -> Classifier:
+    path = ensure(weights_id)
+    model = timm.create_model(TIMM_NAMES[weights_id], pretrained=False)
     model.load_state_dict(efficientnet_lite_state(path, model))
-    # Channels last is the faster layout for its depthwise convolutions on the CPU.
+    return _ready(weights_id, model, device, lookup(weights_id).sha256)
+
+
+efficientnet_lite0 = partial(_efficientnet_lite, "efficientnet-lite0")
+efficientnet_lite1 = partial(_efficientnet_lite, "efficientnet-lite1")
+efficientnet_lite2 = partial(_efficientnet_lite, "efficientnet-lite2")
+
+
+def from_timm(device: str, argument: str) -> Classifier:
+    """Load an ImageNet-1k model of timm.
+
+    Args:
+        device: Where it runs.
+        argument: ``NAME``, with weights from timm's hub, or ``NAME?checkpoint=FILE``.
+
+    Raises:
+        LiifBenchError: No such model, or not one of the 1000 classes; the hub cannot be reached;
+            the file cannot be read safely, or does not fit.
+    """
+    architecture, options = split_options(argument, ("checkpoint",))
+    if not timm.is_model(architecture):
+        raise unknown_name("timm model", architecture, timm.list_models())
+    name = f"timm:{argument}"
+    if "checkpoint" not in options:
+        model = _from_hub(architecture)
+        return _ready(name, model, device, state_sha256(model.state_dict()))
+    path = user_path(options["checkpoint"])
+    if not path.is_file():
+        raise LiifBenchError(f"checkpoint '{path}' does not exist")
+    model = _created(architecture, pretrained=False)
+    state = _state(path)
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = _shortened(error)
+        raise LiifBenchError(f"'{path}' is no checkpoint of '{architecture}': {reason}") from None
+    return _ready(name, model, device, file_sha256(path))
+
+
+def _from_hub(architecture: str) -> nn.Module:
+    if not timm.is_model_pretrained(architecture):
+        raise LiifBenchError(
+            f"timm has no weights for '{architecture}': name a file as"
+            f" timm:{architecture}?checkpoint=FILE"
+        )
+    chatter = logging.getLogger("huggingface_hub")  # which tells of every attempt that failed
+    level = chatter.level
+    chatter.setLevel(logging.ERROR)
+    try:
+        return _created(architecture, pretrained=True)
+    except LiifBenchError as error:
+        raise LiifBenchError(
+            f"{error}; where its hub cannot be reached, name a file as"
+            f" timm:{architecture}?checkpoint=FILE"
+        ) from None
+    finally:
+        chatter.setLevel(level)
+
+
+def _created(architecture: str, *, pretrained: bool) -> nn.Module:
+    try:
+        return timm.create_model(architecture, pretrained=pretrained)
+    except Exception as error:  # hubs, caches and files raise almost anything
+        raise LiifBenchError(
+            f"classifier 'timm:{architecture}' cannot be loaded: {_shortened(error)}"
+        ) from None
+
+
+def _shortened(error: Exception) -> str:
+    text = one_line(error)
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+
+
+def _state(path: Path) -> Mapping[str, Any]:
+    """Read a state dict: a safetensors file, or one of `torch.save`, as it is or in a wrapper."""
+    content = read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping):
+        raise LiifBenchError(f"'{path}' holds no state dict")
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def state_sha256(state: Mapping[str, Tensor]) -> str:
+    """Return a SHA-256 over names and values of a model's tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _ready(name: str, model: nn.Module, device: str, sha256: str) -> Classifier:
+    """Freeze a model and name its classes.
+
+    Raises:
+        LiifBenchError: Its classes are not the 1000 of ImageNet-1k.
+    """
+    classes = getattr(model, "num_classes", None)
+    if classes != _CLASSES:
+        raise LiifBenchError(
+            f"classifier '{name}' tells {classes} classes apart, not the {_CLASSES} of ImageNet-1k:"
+            " choose another"
+        )
+    # Channels last is the faster layout for convolutions on the CPU.
     model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     info = ImageNetInfo()
     wnids = tuple(info.index_to_label_name(i) for i in range(info.num_classes()))
-    return Classifier(name, model, wnids, device)
+    return Classifier(name, model, wnids, device, sha256)

@@ -1,34 +1,46 @@
 """What a classifier still recognises in zoomed crops.
 
-The crops are those of "ImageNet-Hard" (arXiv 2304.05538) at one of its sizes: the image is
-resized so that its shorter side has 448 pixels, and 224x224 crops are cut around the centres of
-a 3x3 grid of tiles, zero padded where they reach over the edge. HR and SR go through the same
-steps, so that what differs is the image.
+Two families of metrics. `zoom-top1`, `zoom-agreement` and `zoom-kl` take SR as every metric does,
+resize it so that its shorter side has 448 pixels, and look at nine crops. The others look at the
+views of the protocol's zoom grid (`downstream.views`), which an upsampler renders itself at every
+zoom, and keep what was seen of each view in the table `views`.
 """
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import crop, resize
 
-from liif_bench.downstream.classifiers import TIMM_NAMES, load_classifier
-from liif_bench.errors import LiifBenchError, NotApplicableError
+from liif_bench.downstream import CLASSIFIERS
+from liif_bench.downstream.classifiers import Classifier, load_classifier, title
+from liif_bench.downstream.views import (
+    CROP,
+    GRID,
+    ONE_CROP,
+    View,
+    anchors,
+    grid,
+    views_of_answer,
+    views_of_truth,
+    zoomed_size,
+)
+from liif_bench.errors import NotApplicableError
 from liif_bench.metrics.base import Case, Output
 from liif_bench.protocol import Protocol
 
-CLASSIFIER = "efficientnet-lite0"
 SHORTER_SIDE = 448
-CROP = 224
-GRID = 3
-MOST_ELONGATED = 20
+VIEWS = "views"
+"""Name of the table of single views."""
 
-
-def anchors(length: int, grid: int = GRID) -> list[int]:
-    """Return the tile centres along one axis: ``tile = length // grid; i * tile + tile // 2``."""
-    tile = length // grid
-    return [i * tile + tile // 2 for i in range(grid)]
+_BATCH = 32
 
 
 def zoom_crops(image: Tensor, shorter: int = SHORTER_SIDE, size: int = CROP) -> Tensor:
@@ -45,11 +57,7 @@ def zoom_crops(image: Tensor, shorter: int = SHORTER_SIDE, size: int = CROP) -> 
     Raises:
         LiifBenchError: The image is so narrow that its resized version would be huge.
     """
-    if max(image.shape[1:]) > MOST_ELONGATED * min(image.shape[1:]):
-        raise LiifBenchError(
-            f"{image.shape[2]}x{image.shape[1]} pixels are too elongated for zoomed crops:"
-            f" at most {MOST_ELONGATED}:1"
-        )
+    zoomed_size((image.shape[1], image.shape[2]), shorter)
     zoomed = resize(image, [shorter], InterpolationMode.BICUBIC, antialias=True).clamp(0, 1)
     height, width = zoomed.shape[1:]
     return torch.stack(
@@ -61,33 +69,46 @@ def zoom_crops(image: Tensor, shorter: int = SHORTER_SIDE, size: int = CROP) -> 
     )
 
 
+@dataclass(frozen=True)
 class _Zoom:
-    """What the three metrics share: the classifier's opinion on the crops of an image."""
+    """What all zoom metrics share: the classifier that the protocol names."""
 
-    def __init__(self, device: str = "cpu") -> None:
-        self.device = device
+    device: str = "cpu"
+
+    def needs(self, protocol: Protocol) -> tuple[str, ...]:
+        """Return the classifier's registry id, where it has one."""
+        return CLASSIFIERS.parse(protocol.zoom.classifier)[0].weights
+
+    def identify(self, protocol: Protocol) -> Mapping[str, str]:
+        """Return the hash of a classifier that is not in the registry; see `Identified`."""
+        if self.needs(protocol):
+            return {}
+        return {protocol.zoom.classifier: self.classifier(protocol).sha256}
+
+    def classifier(self, protocol: Protocol) -> Classifier:
+        """Return the classifier that a protocol names, loaded once."""
+        return load_classifier(protocol.zoom.classifier, self.device)
+
+
+class _NineCrops(_Zoom):
+    """The classifier's opinion on nine crops of whole SR at one zoom."""
 
     def variant(self, protocol: Protocol) -> str:
         """Name the classifier and the crops."""
-        del protocol
-        return f"{TIMM_NAMES[CLASSIFIER]}, {GRID}x{GRID} crops of {CROP} at {SHORTER_SIDE}"
+        crops = f"{GRID}x{GRID} crops of {CROP} at {SHORTER_SIDE}"
+        return f"{title(protocol.zoom.classifier)}, {crops}"
 
-    def needs(self, protocol: Protocol) -> tuple[str, ...]:
-        """Return the classifier's registry id."""
-        del protocol
-        return (CLASSIFIER,)
-
-    def opinion(self, of: Case | Output) -> Tensor:
+    def opinion(self, case: Case, of: Case | Output) -> Tensor:
         """Return `(9, 1000)` log-probabilities on the crops of HR or of SR, computed once."""
         image = of.hr if isinstance(of, Case) else of.sr
 
         def look() -> Tensor:
-            return load_classifier(CLASSIFIER, self.device).log_probabilities(zoom_crops(image))
+            return self.classifier(case.protocol).log_probabilities(zoom_crops(image))
 
-        return of.memo.once(("zoom crops", CLASSIFIER), look)
+        return of.memo.once(("zoom crops", case.protocol.zoom.classifier), look)
 
 
-class ZoomTop1(_Zoom):
+class ZoomTop1(_NineCrops):
     """Share of the crops whose most likely class is one of the item's labels."""
 
     name = "zoom-top1"
@@ -97,12 +118,12 @@ class ZoomTop1(_Zoom):
         """Measure: a share in [0, 1]."""
         if not case.labels:
             raise NotApplicableError("the item has no label")
-        wnids = load_classifier(CLASSIFIER, self.device).wnids
-        top = self.opinion(output).argmax(dim=1).tolist()
+        wnids = self.classifier(case.protocol).wnids
+        top = self.opinion(case, output).argmax(dim=1).tolist()
         return sum(wnids[index] in case.labels for index in top) / len(top)
 
 
-class ZoomAgreement(_Zoom):
+class ZoomAgreement(_NineCrops):
     """Share of the crops whose most likely class is the same for SR and HR."""
 
     name = "zoom-agreement"
@@ -110,11 +131,11 @@ class ZoomAgreement(_Zoom):
 
     def score(self, case: Case, output: Output) -> float:
         """Measure: a share in [0, 1]."""
-        same = self.opinion(output).argmax(dim=1) == self.opinion(case).argmax(dim=1)
+        same = self.opinion(case, output).argmax(dim=1) == self.opinion(case, case).argmax(dim=1)
         return float(same.double().mean())
 
 
-class ZoomKl(_Zoom):
+class ZoomKl(_NineCrops):
     """Kullback-Leibler divergence KL(HR || SR) of the class probabilities, mean over the crops."""
 
     name = "zoom-kl"
@@ -122,5 +143,220 @@ class ZoomKl(_Zoom):
 
     def score(self, case: Case, output: Output) -> float:
         """Measure: nats, 0 for equal opinions."""
-        hr, sr = self.opinion(case).double(), self.opinion(output).double()
-        return float((hr.exp() * (hr - sr)).sum(dim=1).mean())
+        hr, sr = self.opinion(case, case), self.opinion(case, output)
+        return float(_divergence(hr, sr).mean())
+
+
+def _divergence(hr: Tensor, sr: Tensor) -> Tensor:
+    """Return KL(HR || SR) in nats, `(N,)` float64, of log-probabilities `(N, classes)`."""
+    hr, sr = hr.double(), sr.double()
+    return (hr.exp() * (hr - sr)).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a classifier saw in the views of a grid.
+
+    Attributes:
+        views: The views.
+        sr: `(N, 1000)` log-probabilities on the views of SR.
+        hr: The same of HR.
+        right: Indices of the labels among the classes.
+    """
+
+    views: tuple[View, ...]
+    sr: Tensor
+    hr: Tensor
+    right: tuple[int, ...]
+
+    @cached_property
+    def ranks(self) -> Tensor:
+        """`(N,)`: 1 + the number of classes that are more likely than the likeliest right one."""
+        best = self.sr[:, list(self.right)].amax(dim=1, keepdim=True)
+        return 1 + (self.sr > best).sum(dim=1)
+
+    @cached_property
+    def agrees(self) -> Tensor:
+        """`(N,)` bool: whether the most likely class of SR is that of HR."""
+        return self.sr.argmax(dim=1) == self.hr.argmax(dim=1)
+
+    @cached_property
+    def divergence(self) -> Tensor:
+        """`(N,)` float64: KL(HR || SR) in nats."""
+        return _divergence(self.hr, self.sr)
+
+    def within(self, places: int) -> Tensor:
+        """Return `(N,)` bool: whether a right class is among the first `places`."""
+        return self.ranks <= places
+
+    def one_crop(self) -> int:
+        """Return the place of the one-crop view.
+
+        Raises:
+            NotApplicableError: It is not part of the grid.
+        """
+        for place, view in enumerate(self.views):
+            if view.one_crop:
+                return place
+        raise NotApplicableError(f"the zoom grid has no size {ONE_CROP}")
+
+    def centre(self) -> Tensor:
+        """Return `(N,)` bool: whether a view is cut around the middle tile."""
+        return torch.tensor([view.centre for view in self.views])
+
+
+@dataclass(frozen=True)
+class ViewMetric(_Zoom):
+    """A number made of what a classifier saw in the views of the protocol's zoom grid.
+
+    Attributes:
+        device: Where the classifier runs.
+        name: As in tables and records.
+        reduce: Makes the number.
+        labelled: Whether it has a meaning only for items whose label the classifier knows.
+        higher_is_better: Direction.
+    """
+
+    name: str = ""
+    reduce: Callable[[Seen], float] = lambda seen: float(len(seen.views))
+    labelled: bool = True
+    higher_is_better: bool = True
+    windows_only = True
+    table = VIEWS
+
+    def variant(self, protocol: Protocol) -> str:
+        """Name the classifier and the grid."""
+        sizes = protocol.zoom.sizes
+        listed = " ".join(map(str, sizes))
+        shown = listed if len(sizes) <= 6 else f"{len(sizes)} sizes {min(sizes)} to {max(sizes)}"
+        return f"{title(protocol.zoom.classifier)}, {GRID}x{GRID} views of {CROP} at {shown}"
+
+    def score(self, case: Case, output: Output) -> float:
+        """Measure: a share in [0, 1], or nats."""
+        if self.labelled and not case.labels:
+            raise NotApplicableError("the item has no label")
+        classifier = self.classifier(case.protocol)
+        if self.labelled and not set(case.labels) & set(classifier.wnids):
+            raise NotApplicableError("the classifier knows no label of the item")
+        return float(self.reduce(self.look(case, output)))
+
+    def details(self, case: Case, output: Output) -> list[dict[str, Any]]:
+        """Return one row per view; see `Detailed`.
+
+        Columns: size, row and column of the view; rank of the likeliest right label (None where
+        there is none); WordNet id of the most likely class, and its probability; whether it is that
+        of HR; KL(HR || SR) in nats.
+        """
+        seen = self.look(case, output)
+        wnids = self.classifier(case.protocol).wnids
+        likelihood, best = seen.sr.double().exp().max(dim=1)
+        ranks = seen.ranks.tolist() if seen.right else [None] * len(seen.views)
+        columns = zip(
+            seen.views,
+            ranks,
+            best.tolist(),
+            likelihood.tolist(),
+            seen.agrees.tolist(),
+            seen.divergence.tolist(),
+            strict=True,
+        )
+        return [
+            {
+                "size": view.size,
+                "row": view.row,
+                "column": view.column,
+                "rank": rank,
+                "top": wnids[index],
+                "confidence": confidence,
+                "agrees": agrees,
+                "kl": divergence,
+            }
+            for view, rank, index, confidence, agrees, divergence in columns
+        ]
+
+    def look(self, case: Case, output: Output) -> Seen:
+        """Return what the classifier sees; every distinct view is classified once per case."""
+        rules = case.protocol.zoom
+        key = ("zoom views", rules)
+
+        def seen() -> Seen:
+            classifier = self.classifier(case.protocol)
+            known: dict[bytes, Tensor] = case.memo.once(("looked at", rules.classifier), dict)
+            hr = case.memo.once(
+                key, lambda: _opinions(classifier, views_of_truth(case, rules.sizes), known)
+            )
+            sr = _opinions(classifier, views_of_answer(case, output, rules.sizes), known)
+            places = {wnid: place for place, wnid in enumerate(classifier.wnids)}
+            right = tuple(places[label] for label in case.labels if label in places)
+            return Seen(grid(rules.sizes), sr, hr, right)
+
+        return output.memo.once(key, seen)
+
+
+def _opinions(
+    classifier: Classifier, views: Iterable[Tensor], known: dict[bytes, Tensor]
+) -> Tensor:
+    """Return `(N, 1000)` log-probabilities on views.
+
+    Args:
+        classifier: Asked in batches.
+        views: `(9, 3, 224, 224)` each.
+        known: Opinions by the hash of the view; those that are missing are added.
+    """
+    order: list[bytes] = []
+    waiting: dict[bytes, Tensor] = {}
+    for nine in views:
+        for view in nine:
+            digest = hashlib.blake2b(view.numpy().tobytes(), digest_size=16).digest()
+            order.append(digest)
+            if digest not in known:
+                waiting[digest] = view
+        if len(waiting) >= _BATCH:
+            _classify(classifier, waiting, known)
+    if waiting:
+        _classify(classifier, waiting, known)
+    return torch.stack([known[digest] for digest in order])
+
+
+def _classify(
+    classifier: Classifier, waiting: dict[bytes, Tensor], known: dict[bytes, Tensor]
+) -> None:
+    """Move views from what waits to what is known."""
+    opinions = classifier.log_probabilities(torch.stack(list(waiting.values())))
+    known.update(zip(waiting, opinions, strict=True))
+    waiting.clear()
+
+
+def _metric(
+    name: str,
+    reduce: Callable[[Seen], float],
+    device: str,
+    *,
+    labelled: bool = True,
+    higher_is_better: bool = True,
+) -> ViewMetric:
+    return ViewMetric(device, name, reduce, labelled, higher_is_better)
+
+
+def _share(which: Tensor) -> float:
+    return float(which.double().mean())
+
+
+one_top1 = partial(_metric, "zoom-one-top1", lambda seen: float(seen.within(1)[seen.one_crop()]))
+one_top5 = partial(_metric, "zoom-one-top5", lambda seen: float(seen.within(5)[seen.one_crop()]))
+mean_top1 = partial(_metric, "zoom-mean-top1", lambda seen: _share(seen.within(1)))
+mean_top5 = partial(_metric, "zoom-mean-top5", lambda seen: _share(seen.within(5)))
+centre_any = partial(
+    _metric, "zoom-centre-any", lambda seen: float(seen.within(1)[seen.centre()].any())
+)
+grid_any = partial(_metric, "zoom-grid-any", lambda seen: float(seen.within(1).any()))
+mean_agreement = partial(
+    _metric, "zoom-mean-agreement", lambda seen: _share(seen.agrees), labelled=False
+)
+mean_kl = partial(
+    _metric,
+    "zoom-mean-kl",
+    lambda seen: float(seen.divergence.mean()),
+    labelled=False,
+    higher_is_better=False,
+)

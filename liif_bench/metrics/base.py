@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
 from liif_bench.protocol import Protocol as ScoringProtocol
+from liif_bench.upsamplers.base import ContinuousImage
 
 T = TypeVar("T")
 
@@ -69,17 +71,48 @@ class Case:
         return (self.hr.shape[1], self.hr.shape[2])
 
 
-@dataclass(frozen=True)
 class Output:
     """What an upsampler made of a case.
 
-    Attributes:
-        sr: `(3, H, W)` float32, RGB, [0, 1], the size of HR.
-        memo: What is computed from it, once for all metrics.
+    Args:
+        sr: `(3, H, W)` float32, RGB, [0, 1], the size of HR; or what renders it when it is first
+            asked for.
+        image: What the upsampler encoded; None where there are only pixels.
+        watch: Counts the time of rendering parts of `image`.
     """
 
-    sr: Tensor
-    memo: Memo = field(default_factory=Memo, compare=False)
+    def __init__(
+        self,
+        sr: Tensor | Callable[[], Tensor],
+        image: ContinuousImage | None = None,
+        watch: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._sr = sr
+        self.image = image
+        self.watch = watch
+        self.memo = Memo()
+
+    @property
+    def sr(self) -> Tensor:
+        """`(3, H, W)` float32, RGB, [0, 1], the size of HR.
+
+        Raises:
+            LiifBenchError: It is rendered only now, and cannot be.
+        """
+        if not isinstance(self._sr, Tensor):
+            self._sr = self._sr()
+        return self._sr
+
+
+def as_scored(rendered: Tensor, protocol: ScoringProtocol) -> Tensor:
+    """Clamp and round a rendered image, or a part of one, as a protocol scores it.
+
+    Args:
+        rendered: `(3, H, W)` RGB as rendered; [0, 1] but for what will be clamped.
+        protocol: Says how SR is rounded.
+    """
+    clamped = rendered.clamp(0, 1)
+    return clamped.mul(255).round().div(255) if protocol.rounding == "uint8" else clamped
 
 
 class Metric(Protocol):
@@ -116,3 +149,49 @@ class Metric(Protocol):
             LiifBenchError: It has one, but cannot be computed; the message says why.
         """
         ...
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A metric that reads pre-trained weights which are not in the registry."""
+
+    def identify(self, protocol: ScoringProtocol) -> Mapping[str, str]:
+        """Return the SHA-256 of each of them, by name.
+
+        Raises:
+            LiifBenchError: They cannot be read. The run then does not begin.
+        """
+        ...
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """A metric that keeps what its values were made of, as rows of a table of its own.
+
+    Metrics that name one table share its rows: the first of them is asked.
+
+    Attributes:
+        table: Name of the table; the run's folder holds it as ``<table>.parquet``.
+    """
+
+    @property
+    def table(self) -> str:
+        """Name of the table."""
+        ...
+
+    def details(self, case: Case, output: Output) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of an output: strings, numbers, truth values or None by column.
+
+        Raises:
+            LiifBenchError: They cannot be computed; the message says why.
+        """
+        ...
+
+
+def sees_whole(metric: Metric) -> bool:
+    """Whether a metric looks at SR as a whole.
+
+    One that only renders parts of `Output.image` says ``windows_only = True``. Where all of a run's
+    metrics do, SR is not rendered as a whole.
+    """
+    return not getattr(metric, "windows_only", False)

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg", ".pdf")
 """Suffixes that a figure can be written with."""
 
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
+"""Colours that colour-blind people tell apart, for models in their order."""
+
 _MARKERS = "osD^vPX*<>"
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,10 @@ def draw_plane(table: Table, x: str = "psnr", y: str = "lpips") -> Figure:
     points = plane_points(table, x, y)
     if not points:
         raise LiifBenchError(f"no model of '{table.dataset}' has both {x} and {y} on all images")
-    figure = _figure()
+    figure = empty_figure()
     axes = figure.subplots()
     models = list(dict.fromkeys(point.model for point in points))
-    colours = {m: _COLOURS[number % len(_COLOURS)] for number, m in enumerate(models)}
+    colours = {m: COLOURS[number % len(COLOURS)] for number, m in enumerate(models)}
     for number, scale in enumerate(table.scales):
         mine = sorted((p for p in points if p.scale == scale), key=lambda point: point.x)
         axes.plot([p.x for p in mine], [p.y for p in mine], color="0.8", lw=1, zorder=1)
@@ -118,11 +120,16 @@ def _section(table: Table, metric: str) -> Section:
     return found[0]
 
 
-def _figure() -> Figure:
+def empty_figure(width: float = 7.5, height: float = 4.5) -> Figure:
+    """Return a figure of a size in inches.
+
+    Raises:
+        LiifBenchError: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise LiifBenchError(
             "figures need matplotlib, which is not installed: pip install 'liif-bench[figures]'"
         ) from error
-    return Figure(figsize=(7.5, 4.5), dpi=150, layout="constrained")
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")

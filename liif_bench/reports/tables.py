@@ -40,6 +40,14 @@ _STYLES = {
     "zoom-top1": MetricStyle("Top-1 accuracy on zoomed crops", 3),
     "zoom-agreement": MetricStyle("Top-1 agreement with HR on zoomed crops", 3),
     "zoom-kl": MetricStyle("KL from HR on zoomed crops (nats)", 3),
+    "zoom-one-top1": MetricStyle("Top-1 accuracy, one crop", 3),
+    "zoom-one-top5": MetricStyle("Top-5 accuracy, one crop", 3),
+    "zoom-mean-top1": MetricStyle("Top-1 accuracy, mean over the zoom grid", 3),
+    "zoom-mean-top5": MetricStyle("Top-5 accuracy, mean over the zoom grid", 3),
+    "zoom-centre-any": MetricStyle("Right in any centre view", 3),
+    "zoom-grid-any": MetricStyle("Right in any view", 3),
+    "zoom-mean-agreement": MetricStyle("Top-1 agreement with HR, mean over the zoom grid", 3),
+    "zoom-mean-kl": MetricStyle("KL from HR, mean over the zoom grid (nats)", 3),
 }
 
 

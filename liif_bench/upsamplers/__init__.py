@@ -17,6 +17,7 @@ UPSAMPLERS = Registry(
     "model",
     "liif_bench.upsamplers",
     [
+        Entry("hr", "liif_bench.upsamplers.truth:hr", "the ground truth itself: the ceiling"),
         Entry("nearest", f"{_KERNELS}:nearest", "nearest neighbour"),
         Entry("bilinear", f"{_KERNELS}:bilinear", "bilinear interpolation (Pillow, 8-bit)"),
         Entry("bicubic", f"{_KERNELS}:bicubic", "bicubic interpolation (Pillow, 8-bit)"),

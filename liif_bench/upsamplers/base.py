@@ -138,6 +138,15 @@ class Retunable(Protocol):
         ...
 
 
+@runtime_checkable
+class Oracle(Protocol):
+    """What stands among upsamplers and is none: it is shown HR, as the ceiling of the others."""
+
+    def encode_truth(self, hr: Tensor) -> ContinuousImage:
+        """Encode HR, `(3, H, W)` float32, RGB, [0, 1]."""
+        ...
+
+
 def encode_case(upsampler: Upsampler, request: Request) -> ContinuousImage:
     """Let an upsampler encode a case, by name where it wants to know the name."""
     if isinstance(upsampler, CaseUpsampler):
@@ -177,6 +186,20 @@ class Options:
             "bfloat16": torch.bfloat16,
             "float16": torch.float16,
         }[self.precision]
+
+
+def render_checked(image: ContinuousImage, size: tuple[int, int], window: Window = FULL) -> Tensor:
+    """Render a window and refuse what is no picture of that size; see `ContinuousImage.render`.
+
+    Raises:
+        LiifBenchError: The output has another size or is not finite.
+    """
+    rendered = image.render(size, window)
+    if rendered.shape != (3, *size):
+        raise LiifBenchError(f"output is {tuple(rendered.shape)}, expected {(3, *size)}")
+    if not bool(torch.isfinite(rendered).all()):
+        raise LiifBenchError("output holds values that are not finite")
+    return rendered
 
 
 def check_lr(lr: Tensor) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "smaple"], "unknown suite 'smaple': did you mean sample?"),
+        (["run", "smaple"], "unknown suite 'smaple': did you mean sample or "),
         (["run", "no.toml"], "suite file 'no.toml' does not exist"),
         (["run", "--models", "lif-edsr"], "did you mean liif-edsr"),
         (["run", "--models", ","], "the list of models is empty"),
@@ -148,6 +148,7 @@ def test_when_nothing_can_be_measured_the_exit_code_says_so(tmp_path):
         ("suites", "sample"),
         ("models", "liif-edsr[:CHECKPOINT]"),
         ("metrics", "zoom-kl"),
+        ("classifiers", "timm:NAME"),
         ("datasets", "folder:PATH"),
         ("protocols", "liif-benchmark"),
         ("weights", "lpips-alex"),
@@ -164,7 +165,7 @@ def test_help_names_every_command():
     assert done.returncode == 0
     for command in (
         "run", "table", "reproduce", "audit", "upscale", "list", "doctor", "protocol", "data",
-        "weights",
+        "weights", "zoom",
     ):  # fmt: skip
         assert re.search(rf"\b{command}\b", done.stdout)
     assert call("--version").stdout.startswith("liif-bench ")

@@ -43,4 +43,4 @@ def test_a_wrong_name_or_file_is_one_line(tmp_path):
     message = refused("protocol", "diff", path, "lte")
     assert str(path) in message
     assert "ssim.window" in message
-    assert "lpips.edge" in message
+    assert "zoom.edge" in message

@@ -1,11 +1,21 @@
+import hashlib
+
 import pytest
+import safetensors.torch
 import timm
 import torch
+import torch.nn.functional as F
+from commands import refused
 from PIL import Image
 from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 
-from liif_bench.downstream.classifiers import TIMM_NAMES, Classifier, load_classifier
+from liif_bench.downstream.classifiers import (
+    TIMM_NAMES,
+    Classifier,
+    load_classifier,
+    state_sha256,
+)
 from liif_bench.errors import LiifBenchError
 
 
@@ -109,3 +119,116 @@ def test_preprocessing_is_the_one_of_the_weights(name, side):
 def test_unknown_classifier():
     with pytest.raises(LiifBenchError, match="unknown classifier 'efficientnet-lite9': did you"):
         load_classifier("efficientnet-lite9")
+
+
+def test_crops_are_resized_to_what_the_network_wants():
+    untrained = Classifier("x", timm.create_model("tf_efficientnet_lite1"), (), "cpu")
+    untrained.model.eval()
+    crops = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+    large = F.interpolate(crops, (240, 240), mode="bicubic", antialias=True).clamp(0, 1)
+    got = untrained.log_probabilities(crops)
+    torch.testing.assert_close(got, untrained.log_probabilities(large), rtol=0, atol=1e-5)
+
+
+# Models of timm by name
+
+
+@pytest.fixture(scope="module")
+def state(weights):
+    """EfficientNet-Lite0's tensors under timm's names."""
+    weights("efficientnet-lite0")
+    return load_classifier("efficientnet-lite0").model.state_dict()
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("kind", ["plain.pth", "training.pth", "tensors.safetensors"])
+def test_a_checkpoint_gives_the_networks_logits(kind, state, lite0, crops, tmp_path):
+    path = tmp_path / kind
+    if path.suffix == ".safetensors":
+        safetensors.torch.save_file({name: t.contiguous() for name, t in state.items()}, path)
+    elif kind == "training.pth":
+        parallel = {f"module.{name}": tensor for name, tensor in state.items()}
+        torch.save({"epoch": 3, "state_dict": parallel}, path)
+    else:
+        torch.save(state, path)
+    name = f"timm:tf_efficientnet_lite0?checkpoint={path}"
+    loaded = load_classifier(name)
+    assert torch.equal(loaded.log_probabilities(crops[:2]), lite0.log_probabilities(crops[:2]))
+    assert loaded.name == name
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert loaded.wnids == lite0.wnids
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("run!",))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"conv.weight": torch.zeros(3)}, "is no checkpoint of 'mobilenetv3_small_050': RuntimeE"),
+        ({"state_dict": Evil()}, "refers to"),
+        ([torch.zeros(3)], "holds no state dict"),
+    ],
+    ids=["another network", "code", "a list"],
+)
+def test_what_is_no_checkpoint_of_the_network_is_refused(content, message, tmp_path, capsys):
+    path = tmp_path / "file.pth"
+    torch.save(content, path)
+    with pytest.raises(LiifBenchError, match=message) as error:
+        load_classifier(f"timm:mobilenetv3_small_050?checkpoint={path}")
+    assert "\n" not in str(error.value)
+    assert "run!" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("timm", "needs an argument"),
+        ("timm:resnet5o", "unknown timm model 'resnet5o': did you mean resnet50"),
+        ("timm:resnet18?chekpoint=x", "unknown option 'chekpoint'"),
+        ("timm:resnet18?checkpoint=/no/such.pth", "checkpoint '/no/such.pth' does not exist"),
+        ("timm:test_byobnet.nonsense", "timm has no weights for 'test_byobnet.nonsense'"),
+    ],
+)
+def test_wrong_names_are_one_line(name, message):
+    with pytest.raises(LiifBenchError, match=message) as error:
+        load_classifier(name)
+    assert "\n" not in str(error.value)
+
+
+def test_another_set_of_classes_is_refused(tmp_path):
+    name = "mobilenetv3_large_100.miil_in21k"
+    path = tmp_path / "x.pth"
+    torch.save(timm.create_model(name, pretrained=False).state_dict(), path)
+    with pytest.raises(LiifBenchError, match=r"tells 11221 classes apart, not the 1000"):
+        load_classifier(f"timm:{name}?checkpoint={path}")
+
+
+def test_weights_of_a_hub_are_known_by_their_values():
+    model = timm.create_model("mobilenetv3_small_050")
+    digest = state_sha256(model.state_dict())
+    assert digest == state_sha256(model.state_dict())
+    with torch.no_grad():
+        next(model.parameters())[0] += 1e-3
+    assert digest != state_sha256(model.state_dict())
+
+
+@pytest.mark.slow  # the hub's client tries ten times
+def test_a_hub_that_cannot_be_reached_is_one_line(photo_folder, tmp_path):
+    """In a process of its own: what the hub's client prints would stand there, too."""
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    line = refused(
+        "run", "--data", f"folder:{photo_folder()}", "--models", "bicubic", "--scales", "2",
+        "--metrics", "zoom-mean-kl", "--classifier", "timm:test_byobnet",
+        "--out", tmp_path / "out", "--quiet",
+        env=nowhere,
+    )  # fmt: skip
+    assert "classifier 'timm:test_byobnet' cannot be loaded" in line
+    assert "name a file as timm:test_byobnet?checkpoint=FILE" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_classifier_is_refused_before_torch_is_loaded(tmp_path):
+    assert "unknown classifier 'resnet50'" in refused("run", "--classifier", "resnet50")

@@ -8,12 +8,16 @@ from PIL import Image
 
 from liif_bench.datasets import load_dataset
 from liif_bench.downstream.classifiers import Classifier, load_classifier
-from liif_bench.downstream.zoom import ZoomAgreement, ZoomKl, ZoomTop1, anchors, zoom_crops
-from liif_bench.errors import NotApplicableError
+from liif_bench.downstream.views import views_of_answer, views_of_truth
+from liif_bench.downstream.zoom import ZoomAgreement, ZoomKl, ZoomTop1, zoom_crops
+from liif_bench.errors import LiifBenchError, NotApplicableError
+from liif_bench.evaluate import answer_case
 from liif_bench.images import to_tensor
 from liif_bench.metrics import load_metric
 from liif_bench.metrics.base import Case, Output
 from liif_bench.protocol import load_protocol
+from liif_bench.resample import resample
+from liif_bench.upsamplers import load_upsampler
 
 PROTOCOL = load_protocol("liif-div2k")
 ALL = (ZoomTop1, ZoomAgreement, ZoomKl)
@@ -61,14 +65,6 @@ def tensor(image):
 
 
 # Crops
-
-
-@pytest.mark.parametrize(
-    ("length", "expected"),
-    [(448, [74, 223, 372]), (449, [74, 223, 372]), (450, [75, 225, 375]), (3, [0, 1, 2])],
-)
-def test_anchors(length, expected):
-    assert anchors(length) == expected
 
 
 @pytest.mark.parametrize(
@@ -245,3 +241,153 @@ def test_name_direction_needs_and_variant(name, higher):
     assert metric.needs(PROTOCOL) == ("efficientnet-lite0",)
     expected = "tf_efficientnet_lite0, 3x3 crops of 224 at 448"
     assert metric.variant(PROTOCOL) == expected
+
+
+# The views of a grid
+
+SMALL = PROTOCOL.changed({"zoom.sizes": (24, 256)})
+NAMES = {
+    "zoom-one-top1": (True, True), "zoom-one-top5": (True, True), "zoom-mean-top1": (True, True),
+    "zoom-mean-top5": (True, True), "zoom-centre-any": (True, True), "zoom-grid-any": (True, True),
+    "zoom-mean-agreement": (True, False), "zoom-mean-kl": (False, False),
+}  # fmt: skip
+"""Name -> whether higher is better, and whether it needs a label."""
+
+
+@pytest.fixture(scope="module")
+def looked(lite0, cat):
+    """The cat at x8 as bicubic answers it, and what the classifier thinks, worked out here."""
+    cat = cat.crop((0, 0, 440, 296))
+    labels = load_dataset("sample").items[0].labels
+    low = resample(cat, (37, 55), Image.Resampling.BICUBIC)
+    case = Case(SMALL, 8.0, tensor(low), tensor(cat), "pil-bicubic-uint8", labels)
+    output = answer_case(load_upsampler("bicubic"), case, whole=False).output
+    views = [
+        torch.cat(list(views_of_answer(case, output, SMALL.zoom.sizes))),
+        torch.cat(list(views_of_truth(case, SMALL.zoom.sizes))),
+    ]
+    with torch.inference_mode():
+        logits = [lite0.model((each - 0.5) / 0.5).double() for each in views]
+    return case, output, *(scipy.special.softmax(x.numpy(), axis=1) for x in logits)
+
+
+def scored(name, case, output):
+    return load_metric(name).score(case, output)
+
+
+@pytest.mark.weights
+def test_numbers_of_the_grid_are_worked_out_alike(looked, lite0):
+    case, output, sr, hr = looked
+    places = {wnid: place for place, wnid in enumerate(lite0.wnids)}
+    # a label that is right in some views only, and one that the classifier does not know
+    labels = (lite0.wnids[sr[0].argmax()], lite0.wnids[sr[13].argsort()[-4]], "n00000000")
+    case = replace(case, labels=labels)
+    known = [places[label] for label in labels[:2]]
+    order = (-sr).argsort(axis=1)
+    top1 = np.isin(order[:, :1], known).any(axis=1)
+    top5 = np.isin(order[:, :5], known).any(axis=1)
+    assert 0 < top1.mean() < top5.mean() <= 1
+    agrees = sr.argmax(axis=1) == hr.argmax(axis=1)
+    divergence = scipy.special.rel_entr(hr, sr).sum(axis=1)
+    centre = 9 + 4  # the second size, 256
+    expected = {
+        "zoom-one-top1": top1[centre],
+        "zoom-one-top5": top5[centre],
+        "zoom-mean-top1": top1.mean(),
+        "zoom-mean-top5": top5.mean(),
+        "zoom-centre-any": top1[[4, centre]].any(),
+        "zoom-grid-any": top1.any(),
+        "zoom-mean-agreement": agrees.mean(),
+        "zoom-mean-kl": divergence.mean(),
+    }
+    assert expected.keys() == NAMES.keys()
+    output = Output(output.sr, output.image)
+    for name, value in expected.items():
+        assert scored(name, case, output) == pytest.approx(float(value), rel=1e-4), name
+
+    rows = load_metric("zoom-mean-kl").details(case, output)
+    assert [(row["size"], row["row"], row["column"]) for row in rows] == [
+        (size, row, column) for size in (24, 256) for row in range(3) for column in range(3)
+    ]
+    best = np.isin(order, known).argmax(axis=1) + 1
+    assert [row["rank"] for row in rows] == best.tolist()
+    assert [row["top"] for row in rows] == [lite0.wnids[place] for place in order[:, 0]]
+    assert [row["agrees"] for row in rows] == agrees.tolist()
+    confidence = [row["confidence"] for row in rows]
+    np.testing.assert_allclose(confidence, sr.max(axis=1), rtol=1e-4)
+    np.testing.assert_allclose([row["kl"] for row in rows], divergence, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.weights
+def test_every_distinct_view_is_classified_once(looked, monkeypatch):
+    case, *_ = looked
+    case = Case(SMALL, case.scale, case.lr, case.hr, case.lr_source, case.labels)
+    original = Classifier.log_probabilities
+    seen = []
+
+    def counted(self, crops):
+        seen.extend(crops)
+        return original(self, crops)
+
+    monkeypatch.setattr(Classifier, "log_probabilities", counted)
+    models = [load_upsampler(name) for name in ("hr", "bicubic", "lanczos", "bicubic")]
+    for model in models:
+        answer = answer_case(model, case, whole=False).output
+        for name in NAMES:
+            scored(name, case, answer)
+        load_metric("zoom-mean-kl").details(case, answer)
+    # 18 of HR; 9 of LR at 24, one set for all; 9 each of bicubic and of Lanczos at 256
+    assert len(seen) == 18 + 9 + 9 + 9
+    assert len({view.numpy().tobytes() for view in seen}) == len(seen)
+
+
+@pytest.mark.weights
+def test_the_ground_truth_agrees_with_itself(looked):
+    case, *_ = looked
+    truth = answer_case(load_upsampler("hr"), case, whole=False).output
+    assert scored("zoom-mean-agreement", case, truth) == 1
+    assert scored("zoom-mean-kl", case, truth) == 0
+    assert scored("zoom-grid-any", case, truth) == 1
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", NAMES)
+def test_what_has_no_meaning_says_so(name, looked):
+    higher, labelled = NAMES[name]
+    case, output, *_ = looked
+    metric = load_metric(name)
+    assert (metric.name, metric.higher_is_better) == (name, higher)
+    assert metric.needs(SMALL) == ("efficientnet-lite0",)
+    assert metric.identify(SMALL) == {}
+    assert metric.variant(SMALL) == "tf_efficientnet_lite0, 3x3 views of 224 at 24 256"
+    if labelled:
+        for labels, words in (((), "no label"), (("n00000000",), "knows no label")):
+            with pytest.raises(NotApplicableError, match=words):
+                metric.score(replace(case, labels=labels), output)
+    if "-one-" in name:
+        elsewhere = replace(case, protocol=PROTOCOL.changed({"zoom.sizes": (24,)}))
+        with pytest.raises(NotApplicableError, match="the zoom grid has no size 256"):
+            metric.score(elsewhere, output)
+
+
+@pytest.mark.weights
+def test_views_without_a_label_have_no_rank(looked):
+    case, output, *_ = looked
+    fresh = Output(output.sr, output.image)
+    rows = load_metric("zoom-mean-kl").details(replace(case, labels=()), fresh)
+    assert {row["rank"] for row in rows} == {None}
+
+
+def test_a_grid_of_many_sizes_is_named_by_its_ends():
+    shown = load_metric("zoom-mean-kl").variant(load_protocol("zoom-paper"))
+    assert shown == "tf_efficientnet_lite0, 3x3 views of 224 at 36 sizes 10 to 1024"
+
+
+def test_the_protocol_names_the_classifier():
+    other = PROTOCOL.with_classifier("timm:resnet50?checkpoint=x.pth")
+    for name in ("zoom-top1", "zoom-mean-kl"):
+        metric = load_metric(name)
+        assert metric.needs(other) == ()
+        assert metric.variant(other).startswith("resnet50?checkpoint=x.pth, 3x3 ")
+    with pytest.raises(LiifBenchError, match=r"checkpoint 'x\.pth' does not exist"):
+        load_metric("zoom-kl").identify(other)

@@ -1,0 +1,306 @@
+"""What was seen in zoomed views, image by image: accuracy, agreement, intervals, gains.
+
+The table `views` of a run has one row per image, scale, upsampler and view. Accuracy counts images
+with a label only. Everything is a mean over images, so that intervals and tests can be paired.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from liif_bench.errors import LiifBenchError
+from liif_bench.records import Run
+
+ONE_CROP = 256
+RESAMPLES = 9999
+BINS = 15
+_CENTRE = 1
+_CONFIDENCE = 95
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that each image has for each upsampler.
+
+    Attributes:
+        name: What it is called in tables.
+        column: Of the table of views: "top1", "top5", "agrees" or "kl".
+        views: Which views count: "one" (256, centre), "centre" or "all".
+        joined: How several become one: "mean", or "any" for whether one of them is right.
+        labelled: Whether it needs a label.
+        higher_is_better: Direction.
+    """
+
+    name: str
+    column: str
+    views: str
+    joined: str = "mean"
+    labelled: bool = True
+    higher_is_better: bool = True
+
+    @property
+    def binary(self) -> bool:
+        """Whether an image has it or has it not."""
+        return self.column != "kl" and (self.views == "one" or self.joined == "any")
+
+
+MEASURES = (
+    Measure("top-1 (one)", "top1", "one"),
+    Measure("top-5 (one)", "top5", "one"),
+    Measure("top-1 (mean)", "top1", "all"),
+    Measure("top-5 (mean)", "top5", "all"),
+    Measure("centre any", "top1", "centre", "any"),
+    Measure("any view", "top1", "all", "any"),
+    Measure("agree (one)", "agrees", "one", labelled=False),
+    Measure("agree (mean)", "agrees", "all", labelled=False),
+    Measure("KL (one)", "kl", "one", labelled=False, higher_is_better=False),
+    Measure("KL (mean)", "kl", "all", labelled=False, higher_is_better=False),
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over images with its 95 % interval.
+
+    Attributes:
+        mean: The mean.
+        low: Lower end of the interval.
+        high: Upper end.
+        images: How many.
+    """
+
+    mean: float
+    low: float
+    high: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How far an upsampler lies above another, paired by image.
+
+    Attributes:
+        difference: Mean difference with its interval.
+        p_value: Of McNemar's exact test, two-sided; None where images are not right or wrong.
+    """
+
+    difference: Estimate
+    p_value: float | None
+
+
+@dataclass(frozen=True)
+class Exclusives:
+    """Shares of the labelled images that are recognised on one side of the one-crop size alone.
+
+    Attributes:
+        zoom_in: Right in a view of a larger size, in none of that size or a smaller one.
+        zoom_out: Right in a view of a smaller size, in none of that size or a larger one.
+        never: Right in no view.
+    """
+
+    zoom_in: float
+    zoom_out: float
+    never: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The views of one upsampler at one scale on one data set.
+
+    Attributes:
+        upsampler: Its name.
+        scale: HR size / LR size.
+        views: Rows of the table, with the columns top1 and top5 added (NaN without a label).
+    """
+
+    upsampler: str
+    scale: float
+    views: pd.DataFrame
+
+    @property
+    def labelled(self) -> pd.DataFrame:
+        """The views of images with a label."""
+        return self.views.dropna(subset="top1")
+
+    def per_image(self, measure: Measure) -> pd.Series[float]:
+        """Return a measure by image; empty where no view of the run can say."""
+        views = self.labelled if measure.labelled else self.views
+        if measure.views != "all":
+            views = views[(views["row"] == _CENTRE) & (views["column"] == _CENTRE)]
+        if measure.views == "one":
+            views = views[views["size"] == ONE_CROP]
+        by_image = views.groupby("item", sort=True)[measure.column]
+        values: pd.Series[float] = by_image.max() if measure.joined == "any" else by_image.mean()
+        return values.astype(float)
+
+    def estimate(self, measure: Measure) -> Estimate | None:
+        """Return a measure's mean over images; None where no image can say."""
+        values = self.per_image(measure)
+        return None if values.empty else bootstrapped(values.to_numpy())
+
+    def gain(self, measure: Measure, baseline: Seen) -> Gain | None:
+        """Return how far a measure lies above another upsampler's; None where no image can say."""
+        pairs = pd.concat([self.per_image(measure), baseline.per_image(measure)], axis=1).dropna()
+        if pairs.empty:
+            return None
+        ours, theirs = pairs.to_numpy().T
+        return Gain(bootstrapped(ours - theirs), mcnemar(ours, theirs) if measure.binary else None)
+
+    def by_size(self, *, centre: bool = False) -> dict[int, float]:
+        """Return top-1 accuracy by size, ascending: of the centre view, or the mean of all nine."""
+        views = self.labelled
+        if centre:
+            views = views[(views["row"] == _CENTRE) & (views["column"] == _CENTRE)]
+        means = views.groupby("size", sort=True)["top1"].mean()
+        return {int(size): float(mean) for size, mean in means.items()}
+
+    def by_anchor(self) -> Floats:
+        """Return top-1 accuracy by row and column of the anchor, `(3, 3)`, mean over sizes.
+
+        Raises:
+            LiifBenchError: No image has a label.
+        """
+        means = self.labelled.groupby(["row", "column"], sort=True)["top1"].mean()
+        if means.empty:
+            raise LiifBenchError("no image of the run has a label: there is no accuracy by anchor")
+        table: Floats = means.unstack().to_numpy(dtype=float)
+        return table
+
+    def exclusives(self) -> Exclusives | None:
+        """Return what is recognised on one side of the one-crop size alone; None without labels."""
+        views = self.labelled
+        if views.empty:
+            return None
+        side = np.sign(views["size"] - ONE_CROP).rename("side")
+        right = views.groupby(["item", side])["top1"].max().unstack().fillna(0) > 0
+        smaller, same, larger = (
+            right.get(value, pd.Series(False, index=right.index)) for value in (-1, 0, 1)
+        )
+        return Exclusives(
+            zoom_in=float((larger & ~same & ~smaller).mean()),
+            zoom_out=float((smaller & ~same & ~larger).mean()),
+            never=float((~larger & ~same & ~smaller).mean()),
+        )
+
+    def calibration_error(self) -> float | None:
+        """Return the expected calibration error over all labelled views; None without labels."""
+        views = self.labelled
+        if views.empty:
+            return None
+        return calibration_error(views["confidence"].to_numpy(), views["top1"].to_numpy())
+
+
+@dataclass(frozen=True)
+class ZoomResults:
+    """The views of one data set.
+
+    Attributes:
+        dataset: Its name.
+        views: Rows of the table, with the columns top1 and top5 added.
+    """
+
+    dataset: str
+    views: pd.DataFrame
+
+    @cached_property
+    def scales(self) -> tuple[float, ...]:
+        """Scales, ascending."""
+        return tuple(sorted(float(scale) for scale in self.views["scale"].unique()))
+
+    @cached_property
+    def upsamplers(self) -> tuple[str, ...]:
+        """Upsamplers in the order of the run."""
+        return tuple(str(name) for name in self.views["upsampler"].unique())
+
+    @property
+    def images(self) -> int:
+        """Images of which there are views."""
+        return int(self.views["item"].nunique())
+
+    @property
+    def labelled(self) -> int:
+        """Images of them that have a label."""
+        return int(self.views.dropna(subset="top1")["item"].nunique())
+
+    def seen(self, upsampler: str, scale: float) -> Seen:
+        """Return the views of an upsampler at a scale."""
+        mine = (self.views["upsampler"] == upsampler) & (self.views["scale"] == scale)
+        return Seen(upsampler, scale, self.views[mine])
+
+
+def zoom_results(run: Run) -> list[ZoomResults]:
+    """Return the views of a run by data set.
+
+    Raises:
+        LiifBenchError: The run has none.
+    """
+    views = run.details("views")
+    if views.empty:
+        raise LiifBenchError(
+            f"'{run.path}' has no zoomed views: measure zoom metrics such as zoom-one-top1"
+        )
+    ranks = views["rank"].astype(float)
+    for places in (1, 5):
+        views[f"top{places}"] = (ranks <= places).astype(float).where(ranks.notna())
+    views["agrees"] = views["agrees"].astype(float)
+    groups = views.groupby("dataset", sort=False)
+    return [ZoomResults(str(name), group) for name, group in groups]
+
+
+@cache
+def _draws(images: int) -> npt.NDArray[np.int64]:
+    """Return which images each resample holds, `(RESAMPLES, images)`; the same every time."""
+    return np.random.default_rng(0).integers(0, images, (RESAMPLES, images))
+
+
+def bootstrapped(values: Floats) -> Estimate:
+    """Return a mean with its 95 % percentile interval over resamples of the images.
+
+    Args:
+        values: One per image, at least one.
+    """
+    means = values[_draws(len(values))].mean(axis=1)
+    tail = (100 - _CONFIDENCE) / 2
+    low, high = np.percentile(means, [tail, 100 - tail])
+    return Estimate(float(values.mean()), float(low), float(high), len(values))
+
+
+def mcnemar(ours: Sequence[float] | Floats, theirs: Sequence[float] | Floats) -> float:
+    """Return the two-sided p-value of McNemar's exact test.
+
+    Args:
+        ours: 1 where ours is right, 0 where it is wrong, by image.
+        theirs: The same of the other.
+
+    Returns:
+        The chance that as uneven a split of the images on which they differ comes from a coin.
+    """
+    difference = np.asarray(ours) - np.asarray(theirs)
+    won, lost = int((difference > 0).sum()), int((difference < 0).sum())
+    tail = sum(math.comb(won + lost, count) for count in range(min(won, lost) + 1))
+    return float(min(1.0, 2 * tail / 2 ** (won + lost)))
+
+
+def calibration_error(confidence: Floats, right: Floats, bins: int = BINS) -> float:
+    """Return the expected calibration error (Guo et al., arXiv 1706.04599).
+
+    Args:
+        confidence: Probability of the most likely class, by view.
+        right: 1 where it is right, 0 where it is wrong.
+        bins: Bins of one width over [0, 1].
+
+    Returns:
+        Mean distance between confidence and accuracy of a bin, weighted by its views; in [0, 1].
+    """
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))

@@ -1,0 +1,236 @@
+"""Views: what a classifier is shown of an image at one zoom, as "ImageNet-Hard" cuts it.
+
+After arXiv 2304.05538 and its repository: the shorter side of the image is resized to S pixels,
+and a crop of 224x224 is cut around the centre of one of 3x3 tiles, zero padded beyond the edges. A
+zoom grid is some sizes S with nine views each.
+
+Views of HR are made as there: Pillow's bicubic resize of 8-bit pixels, then the crop. Of an answer
+to LR, the upsampler takes the place of the resize wherever something is enlarged: if S is larger
+than the shorter side of LR, it renders what the views show at that zoom, and nothing else. If S is
+not larger, nothing is enlarged, and Pillow resizes LR for every upsampler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from liif_bench.errors import LiifBenchError
+from liif_bench.images import to_tensor, to_uint8
+from liif_bench.metrics.base import Case, Output, as_scored
+from liif_bench.resample import resample
+from liif_bench.upsamplers.base import ContinuousImage, pixel_window, render_checked
+from liif_bench.upsamplers.finished import FinishedImage
+from liif_bench.upsamplers.interpolation import InterpolatedImage
+from liif_bench.upsamplers.truth import TrueImage
+
+CROP = 224
+GRID = 3
+ONE_CROP = 256
+MOST_ELONGATED = 20
+
+Span = tuple[int, int]
+"""First pixel and the one behind the last."""
+
+Part = Callable[[int, int, int, int], Tensor]
+"""Top, left, height and width of a part of a zoomed image -> its pixels, `(3, height, width)`."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One crop of a zoom grid.
+
+    Attributes:
+        size: Pixels of the image's shorter side.
+        row: Which of the three rows of tiles, from the top.
+        column: Which of the three columns, from the left.
+    """
+
+    size: int
+    row: int
+    column: int
+
+    @property
+    def centre(self) -> bool:
+        """Whether it is cut around the middle tile."""
+        return self.row == self.column == GRID // 2
+
+    @property
+    def one_crop(self) -> bool:
+        """Whether it is the view that ImageNet classifiers are usually scored with."""
+        return self.centre and self.size == ONE_CROP
+
+
+def grid(sizes: Sequence[int]) -> tuple[View, ...]:
+    """Return the views of a zoom grid: size by size, rows before columns."""
+    return tuple(
+        View(size, row, column) for size in sizes for row in range(GRID) for column in range(GRID)
+    )
+
+
+def anchors(length: int) -> list[int]:
+    """Return the tile centres along one axis: ``tile = length // 3; i * tile + tile // 2``."""
+    tile = length // GRID
+    return [i * tile + tile // 2 for i in range(GRID)]
+
+
+def zoomed_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+    """Return `(H, W)` of an image whose shorter side is resized, as torchvision rounds the other.
+
+    Args:
+        size: `(H, W)` of the image.
+        shorter: Pixels of the shorter side afterwards.
+
+    Raises:
+        LiifBenchError: The image is so narrow that its resized version would be huge.
+    """
+    height, width = size
+    if max(size) > MOST_ELONGATED * min(size):
+        raise LiifBenchError(
+            f"{width}x{height} pixels are too elongated for zoomed crops: at most"
+            f" {MOST_ELONGATED}:1"
+        )
+    if width <= height:
+        return int(shorter * height / width), shorter
+    return shorter, int(shorter * width / height)
+
+
+def cut(part: Part, size: tuple[int, int]) -> Tensor:
+    """Cut the nine views of a zoomed image.
+
+    Views that overlap share what they show: each pixel of the zoomed image is asked for at most
+    once, and one that no view shows not at all.
+
+    Args:
+        part: Gives parts of the zoomed image.
+        size: `(H, W)` of the zoomed image.
+
+    Returns:
+        `(9, 3, 224, 224)`, rows before columns; black beyond the edges.
+    """
+    rows, columns = (_visible(length) for length in size)
+    views = torch.zeros(GRID, GRID, 3, CROP, CROP)
+    starts = [[anchor - CROP // 2 for anchor in anchors(length)] for length in size]
+    for top, bottom in _merged(rows):
+        for left, right in _merged(columns):
+            block = part(top, left, bottom - top, right - left)
+            for i, (first, last) in enumerate(rows):
+                for j, (begin, end) in enumerate(columns):
+                    if top <= first < bottom and left <= begin < right:
+                        y, x = starts[0][i], starts[1][j]
+                        views[i, j, :, first - y : last - y, begin - x : end - x] = block[
+                            :, first - top : last - top, begin - left : end - left
+                        ]
+    return views.flatten(0, 1)
+
+
+def _visible(length: int) -> list[Span]:
+    """Return what each of the three crops along an axis shows of the image."""
+    half = CROP // 2
+    return [(max(0, anchor - half), min(length, anchor + half)) for anchor in anchors(length)]
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
+    """Join spans that overlap or touch."""
+    joined: list[Span] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+@dataclass(frozen=True)
+class Picture:
+    """8-bit pixels that are zoomed by Pillow, as the paper's pipeline does."""
+
+    pixels: Tensor
+
+    @cached_property
+    def _image(self) -> Image.Image:
+        return Image.fromarray(to_uint8(self.pixels))
+
+    def zoomed(self, size: tuple[int, int]) -> Part:
+        """Return the parts of the picture, resized as a whole to `size` `(H, W)`."""
+        return _parts(self._image, size, Image.Resampling.BICUBIC)
+
+
+def _parts(image: Image.Image, size: tuple[int, int], kernel: Image.Resampling) -> Part:
+    """Return the parts of an 8-bit image that Pillow resizes once, as a whole."""
+    whole = np.array(resample(image, size, kernel))
+
+    def part(top: int, left: int, height: int, width: int) -> Tensor:
+        return to_tensor(whole[top : top + height, left : left + width])
+
+    return part
+
+
+def views_of_truth(case: Case, sizes: Sequence[int]) -> Iterator[Tensor]:
+    """Yield the nine views of HR at each size, `(9, 3, 224, 224)` in [0, 1].
+
+    Raises:
+        LiifBenchError: HR is too elongated.
+    """
+    picture = Picture(case.hr)
+    for shorter in sizes:
+        size = zoomed_size(case.size, shorter)
+        yield cut(picture.zoomed(size), size)
+
+
+def views_of_answer(case: Case, output: Output, sizes: Sequence[int]) -> Iterator[Tensor]:
+    """Yield the nine views of what an upsampler made of a case at each size.
+
+    Finished images cannot be rendered at another size: they are zoomed by Pillow, as HR is. Of
+    interpolation, Pillow makes the zoomed image once for all nine views, which takes milliseconds
+    and leaves no rounding at the edges of windows.
+
+    Args:
+        case: Its HR fixes the geometry, so that the views show what those of HR show.
+        output: The upsampler's answer.
+        sizes: Pixels of the shorter side.
+
+    Yields:
+        `(9, 3, 224, 224)` in [0, 1], rounded as the protocol rounds SR.
+
+    Raises:
+        LiifBenchError: HR is too elongated, or the upsampler rendered no picture.
+    """
+    image = output.image
+    low = Picture(case.lr)
+    whole: Picture | None = None
+    for shorter in sizes:
+        size = zoomed_size(case.size, shorter)
+        if not isinstance(image, TrueImage) and shorter <= min(case.lr.shape[1:]):
+            part = low.zoomed(size)
+        elif image is None or isinstance(image, FinishedImage):
+            whole = whole or Picture(output.sr)
+            part = whole.zoomed(size)
+        elif isinstance(image, InterpolatedImage):
+            part = _parts(image.lr, size, image.kernel)
+        else:
+            part = partial(_rendered, case, output, image, size)
+        yield cut(part, size)
+
+
+def _rendered(
+    case: Case,
+    output: Output,
+    image: ContinuousImage,
+    size: tuple[int, int],
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+) -> Tensor:
+    """Let an upsampler render a part of a case zoomed to `size`."""
+    window = pixel_window(size, top, left, height, width)
+    with output.watch():
+        part = render_checked(image, (height, width), window)
+    return as_scored(part, case.protocol)
