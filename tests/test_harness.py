@@ -303,7 +303,10 @@ class TestMissingWeights:
 
     def test_without_the_model_nothing_is_run(self, offline, photos, tmp_path):
         with pytest.raises(LiifBenchError, match="liif-edsr"):
-            liif_bench.run(scales=[2], data=[photos], out=tmp_path / "out", progress=False)
+            liif_bench.run(
+                scales=[2], data=[photos], models=["liif-edsr"], out=tmp_path / "out",
+                progress=False,
+            )  # fmt: skip
         assert not (tmp_path / "out").exists()
 
     def test_a_tampered_model_is_named_and_not_loaded(

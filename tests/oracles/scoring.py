@@ -241,6 +241,7 @@ PRESETS = {
     "liif-div2k": LIIF_DIV2K,
     "lte": LIIF_BENCHMARK,
     "lte-div2k": LIIF_DIV2K,
+    "zoom-paper": LIIF_DIV2K,
     "mmagic": {
         "output": eight_bit,
         "psnr": (SHAVE_S, rgb, psnr),
