@@ -352,7 +352,7 @@ def _part(registry: Registry, entry: Entry, root: Path, known: Callable[[str], s
 
     if entry.missing:
         needs = f"needs {' and '.join(entry.missing)}"
-        return part("missing", needs, f"pip install 'liif-bench[{entry.extra}]'")
+        return part("missing", needs, entry.remedy)
     if entry.package:
         registry.factory(entry.name)
         return part("ready", f"plug-in of {entry.package}")

@@ -41,6 +41,11 @@ def one_line(error: Exception) -> str:
     return text if isinstance(error, LiifBenchError) else f"{type(error).__name__}: {text}"
 
 
+def shorten(text: str, most: int) -> str:
+    """Return a text of at most so many characters; one that was longer ends in dots."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> LiifBenchError:
     """Build the error for a name that is not registered, with the nearest valid names.
 

@@ -23,7 +23,7 @@ import liif_bench
 from liif_bench.datasets import load_dataset
 from liif_bench.datasets.base import Dataset, Item, check_pairs
 from liif_bench.devices import forbid_tf32, resolve_device
-from liif_bench.errors import LiifBenchError
+from liif_bench.errors import LiifBenchError, shorten
 from liif_bench.evaluate import Bench, Prepared, measure_case, prepare
 from liif_bench.metrics import load_metric
 from liif_bench.metrics.base import Identified, Metric
@@ -50,6 +50,8 @@ from liif_bench.upsamplers.base import DEFAULT_MEMORY, Options, Upsampler
 from liif_bench.versions import HEART, installed
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
+
+_LONGEST_VALUE = 60  # characters of a plan's field in a message
 
 
 @dataclass(frozen=True)
@@ -377,7 +379,8 @@ def _open_manifest(
             raise LiifBenchError(
                 f"--out '{folder}' belongs to a run with another"
                 f" {', '.join(each.field for each in differing)}"
-                f" ({key} there: {_brief(there)}, here: {_brief(here)}); name a new folder"
+                f" ({key} there: {shorten(str(there), _LONGEST_VALUE)},"
+                f" here: {shorten(str(here), _LONGEST_VALUE)}); name a new folder"
             )
         return found
     return {
@@ -410,11 +413,6 @@ def _differing_fields(
     except LiifBenchError:  # written by a liif-bench whose protocols had other fields
         theirs = manifest.get("plan", {}).get("protocol_hash")
         return [Difference("protocol_hash", theirs, protocol.hash)]
-
-
-def _brief(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _now() -> str:

@@ -53,6 +53,12 @@ class Entry:
         return tuple(name for name in self.requires if not _is_installed(name))
 
     @property
+    def remedy(self) -> str:
+        """The command that installs what is missing."""
+        wanted = f"'liif-bench[{self.extra}]'" if self.extra else " ".join(self.missing)
+        return f"pip install {wanted}"
+
+    @property
     def usage(self) -> str:
         """How the part is named on the command line, for example ``folder:PATH``."""
         if not self.argument:
@@ -122,10 +128,9 @@ class Registry:
 
     def lack(self, entry: Entry) -> str:
         """Return one line: which modules a part lacks and how to get them."""
-        how = f"'liif-bench[{entry.extra}]'" if entry.extra else " ".join(entry.missing)
         return (
             f"{self.kind} '{entry.name}' needs {' and '.join(entry.missing)}, which is not"
-            f" installed: pip install {how}"
+            f" installed: {entry.remedy}"
         )
 
     def refuse_foreign(self, specs: Iterable[str], where: str) -> None:

@@ -128,6 +128,11 @@ class TestParts:
         assert (got.state, got.remark) == ("missing", "needs far_away")
         assert got.remedy == "pip install 'liif-bench[far]'"
 
+    def test_a_missing_module_that_no_extra_brings_is_installed_by_its_name(self, monkeypatch):
+        far = Entry("far", "far_away:thing", "x", requires=("far_away",))
+        monkeypatch.setitem(UPSAMPLERS._builtin, "far", far)
+        assert part(diagnose(), "far").remedy == "pip install far_away"
+
     def test_a_plug_in_is_imported_to_see_whether_it_can_be(self, plug_in):
         plug_in("class Mine: pass")
         assert part(diagnose(), "mine", "metric").remark == "plug-in of bench-sick 2.0"

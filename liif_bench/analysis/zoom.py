@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from liif_bench.downstream import ONE_CROP, VIEWS
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run
 
-ONE_CROP = 256
 RESAMPLES = 9999
 BINS = 15
 _CENTRE = 1
@@ -243,7 +243,7 @@ def zoom_results(run: Run) -> list[ZoomResults]:
     Raises:
         LiifBenchError: The run has none.
     """
-    views = run.details("views")
+    views = run.details(VIEWS)
     if views.empty:
         raise LiifBenchError(
             f"'{run.path}' has no zoomed views: measure zoom metrics such as zoom-one-top1"

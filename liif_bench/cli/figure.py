@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +27,8 @@ def figure(
     natural lies high, what is close to the original lies right.
     """
     from liif_bench.errors import unknown_name
-    from liif_bench.records import load_run, write_whole
-    from liif_bench.reports.figures import FORMATS, draw_plane
+    from liif_bench.records import load_run
+    from liif_bench.reports.figures import FORMATS, draw_plane, write_figure
     from liif_bench.reports.tables import build_tables
 
     if out.suffix not in FORMATS:
@@ -40,11 +39,5 @@ def figure(
         raise LiifBenchError(f"the run has several data sets: choose with --data one of {names}")
     if dataset is not None and dataset not in tables:
         raise unknown_name("data set", dataset, tables)
-    drawn = draw_plane(tables[dataset or next(iter(tables))], x, y)
-    content = io.BytesIO()
-    drawn.savefig(content, format=out.suffix[1:])
-    try:
-        write_whole(out, content.getvalue())
-    except OSError as error:
-        raise LiifBenchError(f"cannot write '{out}': {error.strerror}") from error
+    write_figure(draw_plane(tables[dataset or next(iter(tables))], x, y), out)
     print(out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from enum import Enum
 from pathlib import Path
@@ -73,21 +72,19 @@ def zoom(
 
 def _draw(results: list[ZoomResults], folder: Path) -> list[Path]:
     """Draw every data set at every scale; return the files."""
-    from liif_bench.records import write_whole
+    from liif_bench.reports.figures import write_figure
     from liif_bench.reports.zoom import draw_anchors, draw_curves
 
-    written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for each in results:
-            name = re.sub(r"[^\w.-]+", "-", each.dataset).strip("-")
-            for scale in each.scales:
-                for kind, draw in (("accuracy", draw_curves), ("anchors", draw_anchors)):
-                    content = io.BytesIO()
-                    draw(each, scale).savefig(content, format="png")
-                    path = folder / f"{name}_x{scale:g}_{kind}.png"
-                    write_whole(path, content.getvalue())
-                    written.append(path)
     except OSError as error:
         raise LiifBenchError(f"cannot write '{folder}': {error.strerror}") from error
+    written = []
+    for each in results:
+        name = re.sub(r"[^\w.-]+", "-", each.dataset).strip("-")
+        for scale in each.scales:
+            for kind, draw in (("accuracy", draw_curves), ("anchors", draw_anchors)):
+                path = folder / f"{name}_x{scale:g}_{kind}.png"
+                write_figure(draw(each, scale), path)
+                written.append(path)
     return written

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from liif_bench.registry import Entry, Registry
 
+ONE_CROP = 256
+"""Pixels of the shorter side at which ImageNet classifiers are usually scored, on the centre."""
+
+VIEWS = "views"
+"""Name of the table of single zoomed views, beside a run's records."""
+
 _CLASSIFIERS = "liif_bench.downstream.classifiers"
 
 CLASSIFIERS = Registry(
@@ -30,4 +36,4 @@ CLASSIFIERS = Registry(
     members=("name", "sha256", "wnids", "log_probabilities"),
 )
 
-__all__ = ["CLASSIFIERS"]
+__all__ = ["CLASSIFIERS", "ONE_CROP", "VIEWS"]

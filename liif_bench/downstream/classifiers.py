@@ -19,7 +19,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import resize
 
 from liif_bench.downstream import CLASSIFIERS
-from liif_bench.errors import LiifBenchError, one_line, unknown_name
+from liif_bench.errors import LiifBenchError, one_line, shorten, unknown_name
 from liif_bench.hashing import file_sha256
 from liif_bench.paths import user_path
 from liif_bench.upsamplers.options import split_options
@@ -36,7 +36,7 @@ TIMM_NAMES = {
 
 _CLASSES = 1000
 _WRAPPERS = ("state_dict", "model")  # under which training codes save a state dict
-_LONGEST_REASON = 160
+_LONGEST_REASON = 163
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def from_timm(device: str, argument: str) -> Classifier:
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        reason = _shortened(error)
+        reason = shorten(one_line(error), _LONGEST_REASON)
         raise LiifBenchError(f"'{path}' is no checkpoint of '{architecture}': {reason}") from None
     return _ready(name, model, device, file_sha256(path))
 
@@ -180,14 +180,10 @@ def _created(architecture: str, *, pretrained: bool) -> nn.Module:
     try:
         return timm.create_model(architecture, pretrained=pretrained)
     except Exception as error:  # hubs, caches and files raise almost anything
+        reason = shorten(one_line(error), _LONGEST_REASON)
         raise LiifBenchError(
-            f"classifier 'timm:{architecture}' cannot be loaded: {_shortened(error)}"
+            f"classifier 'timm:{architecture}' cannot be loaded: {reason}"
         ) from None
-
-
-def _shortened(error: Exception) -> str:
-    text = one_line(error)
-    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
 
 
 def _state(path: Path) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from liif_bench.downstream import ONE_CROP
 from liif_bench.errors import LiifBenchError
 from liif_bench.images import to_tensor, to_uint8
 from liif_bench.metrics.base import Case, Output, as_scored
@@ -32,7 +33,6 @@ from liif_bench.upsamplers.truth import TrueImage
 
 CROP = 224
 GRID = 3
-ONE_CROP = 256
 MOST_ELONGATED = 20
 
 Span = tuple[int, int]

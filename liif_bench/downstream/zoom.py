@@ -19,12 +19,11 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import crop, resize
 
-from liif_bench.downstream import CLASSIFIERS
+from liif_bench.downstream import CLASSIFIERS, ONE_CROP, VIEWS
 from liif_bench.downstream.classifiers import Classifier, load_classifier, title
 from liif_bench.downstream.views import (
     CROP,
     GRID,
-    ONE_CROP,
     View,
     anchors,
     grid,
@@ -37,8 +36,6 @@ from liif_bench.metrics.base import Case, Output
 from liif_bench.protocol import Protocol
 
 SHORTER_SIDE = 448
-VIEWS = "views"
-"""Name of the table of single views."""
 
 _BATCH = 32
 

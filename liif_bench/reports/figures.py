@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liif_bench.errors import LiifBenchError
+from liif_bench.records import write_whole
 from liif_bench.reports.tables import Section, Table
 
 if TYPE_CHECKING:
@@ -118,6 +121,24 @@ def _section(table: Table, metric: str) -> Section:
         names = ", ".join(section.metric for section in table.sections)
         raise LiifBenchError(f"the run has no metric '{metric}': choose from {names}")
     return found[0]
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure whole or not at all, as its suffix says.
+
+    Args:
+        figure: The figure.
+        path: A file with one of `FORMATS`.
+
+    Raises:
+        LiifBenchError: The file cannot be written.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:])
+    try:
+        write_whole(path, content.getvalue())
+    except OSError as error:
+        raise LiifBenchError(f"cannot write '{path}': {error.strerror}") from error
 
 
 def empty_figure(width: float = 7.5, height: float = 4.5) -> Figure:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from liif_bench.analysis.zoom import MEASURES, Estimate, Gain, Measure, Seen, ZoomResults
+from liif_bench.analysis.zoom import BINS, MEASURES, Estimate, Gain, Measure, Seen, ZoomResults
+from liif_bench.downstream import ONE_CROP
 from liif_bench.errors import LiifBenchError
 from liif_bench.reports.figures import COLOURS, empty_figure
 from liif_bench.reports.grids import Grid
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 CEILING = "hr"
 _LEGEND = (
-    "one: the view at 256, centre; mean: of all views; any: right in at least one (of the centre"
-    " ones); agree, KL (nats): with and from HR; ↓: lower is better"
+    f"one: the view at {ONE_CROP}, centre; mean: of all views; any: right in at least one (of the"
+    " centre ones); agree, KL (nats): with and from HR; ↓: lower is better"
 )
 _ROWS = ("top", "middle", "bottom")
 _COLUMNS = ("left", "centre", "right")
@@ -140,8 +141,8 @@ def _sides(results: ZoomResults, everyone: Sequence[Seen]) -> Grid:
         names=2,
         notes=(
             "zoom-in only, zoom-out only: share of images that are right in a view larger (smaller)"
-            " than 256 and in no other",
-            "ECE: expected calibration error of all views, 15 bins",
+            f" than {ONE_CROP} and in no other",
+            f"ECE: expected calibration error of all views, {BINS} bins",
         ),
     )
 

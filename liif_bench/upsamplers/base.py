@@ -202,6 +202,16 @@ def render_checked(image: ContinuousImage, size: tuple[int, int], window: Window
     return rendered
 
 
+def check_precision(options: Options) -> None:
+    """Refuse a number format that the device cannot compute in.
+
+    Raises:
+        LiifBenchError: float16 on the CPU.
+    """
+    if options.precision == "float16" and torch.device(options.device).type == "cpu":
+        raise LiifBenchError("float16 needs a GPU; use bfloat16 or float32 on the CPU")
+
+
 def check_lr(lr: Tensor) -> None:
     """Refuse what is not a `(3, h, w)` floating-point tensor in [0, 1].
 

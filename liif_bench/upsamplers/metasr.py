@@ -20,16 +20,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
-from liif_bench.upsamplers.base import FULL, Options, TrainingScales, Weights, Window, check_lr
+from liif_bench.upsamplers.base import (
+    FULL,
+    Options,
+    TrainingScales,
+    Weights,
+    Window,
+    check_lr,
+    check_precision,
+)
 from liif_bench.upsamplers.liif.checkpoint import Parts, read_parts, user_checkpoint
 from liif_bench.upsamplers.liif.encoders import (
     EDSR_BASELINE,
     ENCODERS,
     RDN,
-    check_precision,
+    decoded,
+    encode,
     ready_encoder,
 )
-from liif_bench.upsamplers.liif.features import Features, make_features
+from liif_bench.upsamplers.liif.features import Features
 
 TRAINING_SCALES = ((1.0, 4.0),)
 
@@ -210,8 +219,7 @@ class MetaImage:
         height, width = self.features.size
         rows = find_corners(height, size[0], window.top, window.bottom)
         columns = find_corners(width, size[1], window.left, window.right)
-        normalised = self.decoder.render(self.features, rows, columns)
-        return normalised.mul_(0.5).add_(0.5).clamp_(0, 1).cpu()
+        return decoded(self.decoder.render(self.features, rows, columns))
 
 
 class MetaSr:
@@ -241,8 +249,7 @@ class MetaSr:
     def encode(self, lr: Tensor) -> MetaImage:
         """Encode LR; see `Upsampler.encode`."""
         check_lr(lr)
-        normalised = ((lr.to(self.options.device) - 0.5) / 0.5).to(self.options.dtype)
-        (features,) = make_features(normalised[None], self.encoder, self.options.memory)
+        (features,) = encode(lr[None], self.encoder, self.options)
         return MetaImage(features, self.decoder)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from liif_bench.errors import LiifBenchError, one_line
 from liif_bench.hashing import file_sha256
 from liif_bench.paths import user_path
-from liif_bench.upsamplers.base import Options, Weights
+from liif_bench.upsamplers.base import Options, Weights, check_precision
 from liif_bench.upsamplers.fixed import (
     TILE_OPTIONS,
     FixedScale,
@@ -145,8 +145,7 @@ def _state(path: Path) -> dict[str, Any]:
 
 
 def _check_precision(path: Path, descriptor: Any, options: Options) -> None:
-    if options.precision == "float16" and torch.device(options.device).type == "cpu":
-        raise LiifBenchError("float16 needs a GPU; use bfloat16 or float32 on the CPU")
+    check_precision(options)
     possible = {
         "float32": True,
         "bfloat16": descriptor.supports_bfloat16,

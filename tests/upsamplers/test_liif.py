@@ -285,7 +285,7 @@ class TestMemory:
     """Features that are made tile by tile, and what a budget bounds."""
 
     def encoded(self, liif, lr):
-        return ((lr - 0.5) / 0.5).to(liif.dtype)
+        return ((lr - 0.5) / 0.5).to(liif.options.dtype)
 
     @pytest.mark.parametrize("longest", [1, 64, 1000])
     def test_a_part_equals_that_part_of_the_whole(self, liif, lr, whole, longest):

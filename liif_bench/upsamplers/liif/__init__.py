@@ -10,16 +10,25 @@ from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import CellRule
-from liif_bench.upsamplers.base import FULL, Options, TrainingScales, Weights, Window, check_lr
+from liif_bench.upsamplers.base import (
+    FULL,
+    Options,
+    TrainingScales,
+    Weights,
+    Window,
+    check_lr,
+    check_precision,
+)
 from liif_bench.upsamplers.liif.checkpoint import Checkpoint, read_checkpoint, user_checkpoint
 from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
 from liif_bench.upsamplers.liif.encoders import (
     EDSR_BASELINE,
     RDN,
-    check_precision,
+    decoded,
+    encode,
     ready_encoder,
 )
-from liif_bench.upsamplers.liif.features import Features, make_features
+from liif_bench.upsamplers.liif.features import Features
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
 
@@ -46,8 +55,7 @@ class LiifImage:
         config = self.decoder.config
         rows = locate(height, size[0], window.top, window.bottom, config)
         columns = locate(width, size[1], window.left, window.right, config)
-        normalised = self.decoder.render(self.features, rows, columns)
-        return normalised.mul_(0.5).add_(0.5).clamp_(0, 1).cpu()
+        return decoded(self.decoder.render(self.features, rows, columns))
 
     def under(self, *, local_ensemble: bool, cell_rule: CellRule) -> LiifImage:
         """Return the same features under other rules; see `Retunable.under`."""
@@ -74,9 +82,8 @@ class Liif:
         self.name = name
         self.weights = weights
         self.settings: Mapping[str, str] = {}  # the protocol holds them all
-        self.device = torch.device(options.device)
+        self.options = options
         self.encoder = ready_encoder(encoder, checkpoint.encoder, options)
-        self.memory = options.memory
         config = DecoderConfig(
             feat_unfold=checkpoint.feat_unfold,
             cell_decode=checkpoint.cell_decode,
@@ -87,17 +94,16 @@ class Liif:
             checkpoint.layers,
             self.encoder.channels,
             config,
-            self.device,
+            torch.device(options.device),
             options.dtype,
             options.memory,
         )
-        self.dtype = options.dtype
 
     @torch.inference_mode()
     def encode(self, lr: Tensor) -> LiifImage:
         """Encode LR; see `Upsampler.encode`."""
         check_lr(lr)
-        (features,) = make_features(self._normalised(lr[None]), self.encoder, self.memory)
+        (features,) = encode(lr[None], self.encoder, self.options)
         return LiifImage(features, self.decoder)
 
     @torch.inference_mode()
@@ -119,11 +125,8 @@ class Liif:
             )
         for lr in batch:
             check_lr(lr)
-        made = make_features(self._normalised(batch), self.encoder, self.memory)
+        made = encode(batch, self.encoder, self.options)
         return tuple(LiifImage(features, self.decoder) for features in made)
-
-    def _normalised(self, batch: Tensor) -> Tensor:
-        return ((batch.to(self.device) - 0.5) / 0.5).to(self.dtype)
 
 
 def liif_edsr(options: Options, checkpoint: str = "") -> Liif:

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from liif_bench.errors import LiifBenchError, one_line
+from liif_bench.errors import LiifBenchError, one_line, shorten
 from liif_bench.hashing import file_sha256
 from liif_bench.paths import user_path
 from liif_bench.upsamplers.base import FULL, Options, TrainingScales, Weights, Window, check_lr
@@ -222,8 +222,12 @@ class Worker:
         """End the worker; return the error, with the last line of its standard error."""
         self.close()
         last = self._last_words.line()
-        said = "" if not last or last in reason else f"; it last said: {_brief(last)}"
-        return LiifBenchError(f"{_NAME}: {_brief(reason)}{said}")
+        said = (
+            ""
+            if not last or last in reason
+            else f"; it last said: {shorten(last, _LONGEST_REASON)}"
+        )
+        return LiifBenchError(f"{_NAME}: {shorten(reason, _LONGEST_REASON)}{said}")
 
 
 def _dismiss(process: subprocess.Popen[bytes]) -> None:
@@ -233,10 +237,6 @@ def _dismiss(process: subprocess.Popen[bytes]) -> None:
         with suppress(OSError):  # what was not written yet has nobody left to read it
             if stream:
                 stream.close()
-
-
-def _brief(text: str) -> str:
-    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
 
 
 class Session:
