@@ -30,7 +30,7 @@ _SHUFFLED = (
 
 
 def feature_grids(results: Sequence[FeatureResults], baseline: str) -> list[Grid]:
-    """Return the tables of one data set: for each scale, three of all its encoders.
+    """Return the tables of one data set: for each scale, four of all its encoders.
 
     Args:
         results: Its encoders.
@@ -40,7 +40,7 @@ def feature_grids(results: Sequence[FeatureResults], baseline: str) -> list[Grid
     grids = []
     for scale in sorted({scale for each in results for scale in each.scales}):
         here = [each for each in results if scale in each.scales]
-        grids += [_fidelities(here, scale), _image_or_features(here, scale)]
+        grids += [_fidelities(here, scale), _cosines(here, scale), _image_or_features(here, scale)]
         if any(baseline in each.upsamplers for each in here):
             grids.append(_upsamplers(here, scale, baseline))
     return [grid for grid in grids if grid.rows]
@@ -64,13 +64,27 @@ def _fidelities(results: Sequence[FeatureResults], scale: float) -> Grid:
         for way in _ways(results)
     ]
     shuffled = [each.shuffled(scale) for each in results]
-    rows.append(("hr", "shuffled", *(DASH if v is None else f"{v:.2f}" for v in shuffled)))
+    rows.append(("hr", "shuffled", *map(_number, shuffled)))
     return Grid(
         f"{results[0].dataset}: x{scale:g}, fidelity of features ↑ with 95 % intervals",
         ("model", "route", *_heads(results)),
         tuple(rows),
         names=2,
         notes=(*_counts(results, scale), *_LEGEND, _SHUFFLED),
+    )
+
+
+def _cosines(results: Sequence[FeatureResults], scale: float) -> Grid:
+    rows = []
+    for way in _ways(results):
+        means = [each.cosine(scale, way) if way in each.ways else None for each in results]
+        rows.append((way.upsampler, way.route, *map(_number, means)))
+    return Grid(
+        f"{results[0].dataset}: x{scale:g}, cosine of tokens with HR's ↑",
+        ("model", "route", *_heads(results)),
+        tuple(rows),
+        names=2,
+        notes=("mean over the tokens of all images; it does not see how long tokens are",),
     )
 
 
@@ -121,6 +135,10 @@ def _upsamplers(results: Sequence[FeatureResults], scale: float, baseline: str) 
         tuple(rows),
         names=2,
     )
+
+
+def _number(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f}"
 
 
 def _shown(estimate: Estimate | None) -> str:
