@@ -15,7 +15,7 @@ from liif_bench.datasets.base import Item
 from liif_bench.degrade import fit_pair, make_pair
 from liif_bench.errors import LiifBenchError, NotApplicableError, one_line
 from liif_bench.images import to_tensor
-from liif_bench.metrics.base import Case, Detailed, Metric, Output, as_scored, sees_whole
+from liif_bench.metrics.base import Case, Detailed, Metric, Output, as_scored, rows_of, sees_whole
 from liif_bench.profile import MAKING_LR, READING, Stopwatch, encode_stage, render_stage
 from liif_bench.protocol import Protocol
 from liif_bench.records import GIVEN_LR, NOT_APPLICABLE, CaseRows, Record, Table, value_or_error
@@ -120,11 +120,11 @@ def measure_case(
         else:
             answer = answer_case(upsampler, case, bench.stopwatch, whole=whole)
         where = {"dataset": dataset, "item": item.name, "scale": scale, "upsampler": upsampler.name}
-        told: set[str] = set()
+        told: set[tuple[str, str]] = set()
         for metric in bench.metrics:
             value, reason, rows = _measure(bench, metric, case, answer, told)
             if rows and isinstance(metric, Detailed):
-                told.add(metric.table)
+                told.add(rows_of(metric))
                 _append(details.setdefault(metric.table, {}), where, rows)
             records.append(
                 Record(
@@ -292,9 +292,13 @@ def finish(sr: Tensor, protocol: Protocol) -> Output:
 
 
 def _measure(
-    bench: Bench, metric: Metric, case: Case | None, answer: Answer, told: set[str]
+    bench: Bench,
+    metric: Metric,
+    case: Case | None,
+    answer: Answer,
+    told: set[tuple[str, str]],
 ) -> tuple[float | None, str | None, Sequence[Mapping[str, Any]]]:
-    """Return a metric's value, the reason why there is none, and its rows of a table not told."""
+    """Return a metric's value, the reason why there is none, and its rows that are not told."""
     if case is None or answer.output is None:
         return None, answer.error, ()
     if metric.name in bench.broken:
@@ -302,7 +306,7 @@ def _measure(
     with bench.stopwatch.stage(metric.name):
         value, reason = score_case(metric, case, answer.output)
         failed = reason is not None and not reason.startswith(NOT_APPLICABLE)
-        if failed or not isinstance(metric, Detailed) or metric.table in told:
+        if failed or not isinstance(metric, Detailed) or rows_of(metric) in told:
             return value, reason, ()
         try:
             return value, reason, metric.details(case, answer.output)

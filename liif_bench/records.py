@@ -110,7 +110,8 @@ CaseKey = tuple[str, str, float]
 """Data set, item, scale."""
 
 Table = dict[str, list[Any]]
-"""Columns of one length by name; values are strings, numbers, truth values or None."""
+"""Columns of one length by name; values are strings, numbers, truth values, lists of
+numbers, or None."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import textwrap
 import pytest
 
 from liif_bench.datasets import DATASETS, load_dataset
+from liif_bench.downstream import ENCODERS
 from liif_bench.errors import LiifBenchError
 from liif_bench.metrics import METRICS, load_metric
 from liif_bench.protocol import load_protocol, protocol_names
@@ -92,7 +93,9 @@ def test_a_broken_built_in_is_our_own_error():
         broken.factory("x")
 
 
-@pytest.mark.parametrize("registry", [DATASETS, METRICS, UPSAMPLERS], ids=lambda r: r.kind)
+@pytest.mark.parametrize(
+    "registry", [DATASETS, ENCODERS, METRICS, UPSAMPLERS], ids=lambda r: r.kind
+)
 def test_every_built_in_part_can_be_imported(registry):
     entries = registry.entries()
     assert entries
@@ -104,21 +107,28 @@ def test_every_built_in_part_can_be_imported(registry):
         assert callable(registry.factory(spec)[0])
 
 
+def spec_of(name):
+    """How a metric can be named; one of features needs an encoder."""
+    return f"{name}:vgg16@relu3_3" if METRICS.entries()[name].argument_required else name
+
+
 @pytest.mark.parametrize("name", METRICS.entries())
 def test_every_metric_goes_by_its_name(name):
-    metric = load_metric(name)
-    assert metric.name == name
+    metric = load_metric(spec_of(name))
+    assert metric.name == spec_of(name)
     assert isinstance(metric.higher_is_better, bool)
 
 
 @pytest.mark.parametrize("name", METRICS.entries())
 def test_every_metric_is_registered_with_the_weights_that_presets_need(name):
     protocols = [load_protocol(each) for each in protocol_names()]
-    needed = {each for protocol in protocols for each in load_metric(name).needs(protocol)}
-    assert needed == set(METRICS.entries()[name].weights)
+    metric = load_metric(spec_of(name))
+    needed = {each for protocol in protocols for each in metric.needs(protocol)}
+    of_encoder = {"lpips-vgg"} if METRICS.entries()[name].argument_required else set()
+    assert needed == set(METRICS.entries()[name].weights) | of_encoder
 
 
-@pytest.mark.parametrize("registry", [METRICS, UPSAMPLERS], ids=lambda r: r.kind)
+@pytest.mark.parametrize("registry", [ENCODERS, METRICS, UPSAMPLERS], ids=lambda r: r.kind)
 def test_weights_of_parts_are_registered(registry):
     ids = [each for entry in registry.entries().values() for each in entry.weights]
     assert ids

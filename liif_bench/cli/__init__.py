@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liif_bench.cli import data, doctor, figure, protocol, published, weights, zoom
+from liif_bench.cli import data, doctor, features, figure, protocol, published, weights, zoom
 from liif_bench.cli.options import (
     AcrossProtocols,
     DataRoot,
@@ -67,6 +67,7 @@ class Kind(str, Enum):
     metrics = "metrics"
     datasets = "datasets"
     classifiers = "classifiers"
+    encoders = "encoders"
     protocols = "protocols"
     weights = "weights"
 
@@ -277,6 +278,7 @@ def table(
 
 app.command()(figure.figure)
 app.command()(zoom.zoom)
+app.command()(features.features)
 app.command()(published.reproduce)
 app.command()(published.audit)
 
@@ -353,7 +355,7 @@ def _listing(kind: Kind) -> list[tuple[str, str]]:
 
         return [(name, weights.description) for name, weights in registry().items()]
     from liif_bench.datasets import DATASETS
-    from liif_bench.downstream import CLASSIFIERS
+    from liif_bench.downstream import CLASSIFIERS, ENCODERS
     from liif_bench.metrics import METRICS
     from liif_bench.upsamplers import UPSAMPLERS
 
@@ -362,6 +364,7 @@ def _listing(kind: Kind) -> list[tuple[str, str]]:
         Kind.metrics: METRICS,
         Kind.datasets: DATASETS,
         Kind.classifiers: CLASSIFIERS,
+        Kind.encoders: ENCODERS,
     }[kind]
     return [(entry.usage, entry.summary) for entry in parts.entries().values()]
 

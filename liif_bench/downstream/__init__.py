@@ -10,6 +10,9 @@ ONE_CROP = 256
 VIEWS = "views"
 """Name of the table of single zoomed views, beside a run's records."""
 
+FEATURES = "features"
+"""Name of the table of dense features by encoder and route, beside a run's records."""
+
 _CLASSIFIERS = "liif_bench.downstream.classifiers"
 
 CLASSIFIERS = Registry(
@@ -36,4 +39,43 @@ CLASSIFIERS = Registry(
     members=("name", "sha256", "wnids", "log_probabilities"),
 )
 
-__all__ = ["CLASSIFIERS", "ONE_CROP", "VIEWS"]
+_ENCODERS = "liif_bench.downstream.encoders"
+_STAGES = {1: 2, 2: 4, 3: 8, 4: 16, 5: 32}  # stage -> stride
+_LAYERS = {"relu1_2": 1, "relu2_2": 2, "relu3_3": 4, "relu4_3": 8, "relu5_3": 16}
+
+ENCODERS = Registry(
+    "encoder",
+    "liif_bench.encoders",
+    [
+        *(
+            Entry(
+                f"efficientnet-lite{number}@{stage}",
+                f"{_ENCODERS}:efficientnet_lite{number}.stage{stage}",
+                f"stage {stage} of EfficientNet-Lite{number}, stride {stride}",
+                weights=(f"efficientnet-lite{number}",),
+            )
+            for number in range(3)
+            for stage, stride in _STAGES.items()
+        ),
+        *(
+            Entry(
+                f"vgg16@{layer}",
+                f"{_ENCODERS}:vgg16.{layer}",
+                f"layer {layer} of VGG16, stride {stride}",
+                weights=("lpips-vgg",),
+            )
+            for layer, stride in _LAYERS.items()
+        ),
+        Entry(
+            "timm",
+            f"{_ENCODERS}:from_timm",
+            "patch tokens of a vision transformer of timm (DINOv2, CLIP, SigLIP, ...): weights from"
+            " its hub, or NAME?checkpoint=FILE",
+            "NAME",
+            argument_required=True,
+        ),
+    ],
+    members=("name", "sha256", "stride", "native", "features"),
+)
+
+__all__ = ["CLASSIFIERS", "ENCODERS", "FEATURES", "ONE_CROP", "VIEWS"]

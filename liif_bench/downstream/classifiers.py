@@ -136,27 +136,47 @@ def from_timm(device: str, argument: str) -> Classifier:
         LiifBenchError: No such model, or not one of the 1000 classes; the hub cannot be reached;
             the file cannot be read safely, or does not fit.
     """
+    name = f"timm:{argument}"
+    model, sha256 = timm_network("classifier", argument)
+    return _ready(name, model, device, sha256)
+
+
+def timm_network(kind: str, argument: str, **settings: Any) -> tuple[nn.Module, str]:
+    """Make a network of timm with its weights.
+
+    Args:
+        kind: What it is for, in the singular, for messages.
+        argument: ``NAME``, with weights from timm's hub, or ``NAME?checkpoint=FILE``.
+        settings: For timm's `create_model`.
+
+    Returns:
+        The network, and the SHA-256 of the file of its weights, or of the weights themselves where
+        they came from the hub.
+
+    Raises:
+        LiifBenchError: No such model; the hub cannot be reached; the file cannot be read safely,
+            or does not fit.
+    """
     architecture, options = split_options(argument, ("checkpoint",))
     if not timm.is_model(architecture):
         raise unknown_name("timm model", architecture, timm.list_models())
-    name = f"timm:{argument}"
     if "checkpoint" not in options:
-        model = _from_hub(architecture)
-        return _ready(name, model, device, state_sha256(model.state_dict()))
+        model = _from_hub(kind, architecture, settings)
+        return model, state_sha256(model.state_dict())
     path = user_path(options["checkpoint"])
     if not path.is_file():
         raise LiifBenchError(f"checkpoint '{path}' does not exist")
-    model = _created(architecture, pretrained=False)
+    model = _created(kind, architecture, settings, pretrained=False)
     state = _state(path)
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = shorten(one_line(error), _LONGEST_REASON)
         raise LiifBenchError(f"'{path}' is no checkpoint of '{architecture}': {reason}") from None
-    return _ready(name, model, device, file_sha256(path))
+    return model, file_sha256(path)
 
 
-def _from_hub(architecture: str) -> nn.Module:
+def _from_hub(kind: str, architecture: str, settings: Mapping[str, Any]) -> nn.Module:
     if not timm.is_model_pretrained(architecture):
         raise LiifBenchError(
             f"timm has no weights for '{architecture}': name a file as"
@@ -166,7 +186,7 @@ def _from_hub(architecture: str) -> nn.Module:
     level = chatter.level
     chatter.setLevel(logging.ERROR)
     try:
-        return _created(architecture, pretrained=True)
+        return _created(kind, architecture, settings, pretrained=True)
     except LiifBenchError as error:
         raise LiifBenchError(
             f"{error}; where its hub cannot be reached, name a file as"
@@ -176,14 +196,14 @@ def _from_hub(architecture: str) -> nn.Module:
         chatter.setLevel(level)
 
 
-def _created(architecture: str, *, pretrained: bool) -> nn.Module:
+def _created(
+    kind: str, architecture: str, settings: Mapping[str, Any], *, pretrained: bool
+) -> nn.Module:
     try:
-        return timm.create_model(architecture, pretrained=pretrained)
+        return timm.create_model(architecture, pretrained=pretrained, **settings)
     except Exception as error:  # hubs, caches and files raise almost anything
         reason = shorten(one_line(error), _LONGEST_REASON)
-        raise LiifBenchError(
-            f"classifier 'timm:{architecture}' cannot be loaded: {reason}"
-        ) from None
+        raise LiifBenchError(f"{kind} 'timm:{architecture}' cannot be loaded: {reason}") from None
 
 
 def _state(path: Path) -> Mapping[str, Any]:

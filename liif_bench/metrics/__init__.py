@@ -87,6 +87,29 @@ METRICS = Registry(
             "divergence of its opinion on the views of SR from that on HR, nats",
             weights=("efficientnet-lite0",),
         ),
+        *(
+            Entry(
+                f"feature-{name}",
+                f"liif_bench.downstream.features:feature_{name.replace('-', '_')}",
+                f"an encoder's dense features of SR against those of HR: {summary}",
+                "ENCODER",
+                argument_required=True,
+            )
+            for name, summary in (
+                ("mse", "mean squared difference"),
+                ("cosine", "cosine by token"),
+                ("gaussian-kl", "divergence of Gaussians, nats per channel"),
+                ("mmd", "squared maximum mean discrepancy between their tokens"),
+            )
+        ),
+        Entry(
+            "feature-jitter",
+            "liif_bench.downstream.features:feature_jitter",
+            "how an encoder's features of SR change under sub-pixel shifts: a diagnostic only, for"
+            " it rewards smoothness",
+            "ENCODER",
+            argument_required=True,
+        ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),
 )
@@ -96,7 +119,7 @@ def load_metric(name: str, device: str = "cpu") -> Metric:
     """Make a metric. Its weights are read when it first scores.
 
     Args:
-        name: One of ``liif-bench list metrics``; a plug-in's may be ``name:argument``.
+        name: One of ``liif-bench list metrics``; some take an argument, ``name:argument``.
         device: Where its networks run.
 
     Raises:

@@ -168,7 +168,9 @@ class Identified(Protocol):
 class Detailed(Protocol):
     """A metric that keeps what its values were made of, as rows of a table of its own.
 
-    Metrics that name one table share its rows: the first of them is asked.
+    Metrics that name one table share its rows: the first of them is asked. Where a table has
+    several parts, such as one per encoder, metrics say theirs as ``part``, and the first of each
+    is asked.
 
     Attributes:
         table: Name of the table; the run's folder holds it as ``<table>.parquet``.
@@ -180,12 +182,19 @@ class Detailed(Protocol):
         ...
 
     def details(self, case: Case, output: Output) -> Sequence[Mapping[str, Any]]:
-        """Return the rows of an output: strings, numbers, truth values or None by column.
+        """Return the rows of an output.
+
+        Values by column are strings, numbers, truth values, lists of numbers, or None.
 
         Raises:
             LiifBenchError: They cannot be computed; the message says why.
         """
         ...
+
+
+def rows_of(metric: Detailed) -> tuple[str, str]:
+    """Return which rows a metric gives: the table, and the part of it ("" where it has none)."""
+    return metric.table, getattr(metric, "part", "")
 
 
 def sees_whole(metric: Metric) -> bool:

@@ -48,7 +48,21 @@ _STYLES = {
     "zoom-grid-any": MetricStyle("Right in any view", 3),
     "zoom-mean-agreement": MetricStyle("Top-1 agreement with HR, mean over the zoom grid", 3),
     "zoom-mean-kl": MetricStyle("KL from HR, mean over the zoom grid (nats)", 3),
+    "feature-mse": MetricStyle("MSE of features", 4),
+    "feature-cosine": MetricStyle("Cosine of features", 3),
+    "feature-gaussian-kl": MetricStyle("Gaussian KL of features from HR (nats per channel)", 3),
+    "feature-mmd": MetricStyle("MMD² of features", 4),
+    "feature-jitter": MetricStyle("Jitter of features, a diagnostic that rewards smoothness", 3),
 }
+
+
+def style_of(metric: str) -> MetricStyle:
+    """Return how a metric is shown; one with an argument carries it in its title."""
+    name, _, argument = metric.partition(":")
+    style = _STYLES.get(name)
+    if style is None:
+        return MetricStyle(metric, 4)
+    return MetricStyle(f"{style.title}, {argument}", style.decimals) if argument else style
 
 
 @dataclass(frozen=True)
@@ -164,8 +178,7 @@ class Section:
     def title(self) -> str:
         """Title with an arrow that points where better is."""
         arrow = "↑" if self.higher_is_better else "↓"
-        style = _STYLES.get(self.metric)
-        return f"{style.title if style else self.metric} {arrow}"
+        return f"{style_of(self.metric).title} {arrow}"
 
     def show(self, cell: Cell) -> str:
         """Return a cell's text: a dash where there is no value, an asterisk where some lack."""
@@ -340,7 +353,7 @@ def _section(
     references: Sequence[Reference],
 ) -> Section:
     if decimals is None:
-        decimals = _STYLES[metric].decimals if metric in _STYLES else 4
+        decimals = style_of(metric).decimals
     higher = bool(rows["higher_is_better"].iloc[0])
     meant = rows[~is_not_applicable(rows)]
     groups = meant.groupby(["upsampler", "scale"])["value"].agg(["mean", "count", "size"])

@@ -149,6 +149,8 @@ def test_when_nothing_can_be_measured_the_exit_code_says_so(tmp_path):
         ("models", "liif-edsr[:CHECKPOINT]"),
         ("metrics", "zoom-kl"),
         ("classifiers", "timm:NAME"),
+        ("encoders", "vgg16@relu4_3"),
+        ("metrics", "feature-mse:ENCODER"),
         ("datasets", "folder:PATH"),
         ("protocols", "liif-benchmark"),
         ("weights", "lpips-alex"),

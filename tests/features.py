@@ -1,0 +1,47 @@
+"""A run with a table of features made up, for tests of what reads them."""
+
+import numpy as np
+
+from liif_bench.records import SCHEMA_VERSION, CaseRows, load_run, write_details, write_manifest
+
+ROUTES = ("image", "bilinear")
+CHANNELS = 5
+
+
+def made_up_features(
+    items=6, models=("hr", "bicubic", "better"), scales=(4.0, 8.0), encoder="made"
+):
+    """Columns of a table of features, and the features: a dict by item, `(tokens, channels)`.
+
+    The later the model and the smaller the scale, the nearer to HR; `hr` is HR where it is encoded.
+    """
+    rng = np.random.default_rng(5)
+    table: dict[str, list] = {}
+    truths = {}
+    for number in range(items):
+        item = f"image{number}"
+        truth = truths[item] = rng.normal(number / 3, 1, (10 + number, CHANNELS))
+        for scale in scales:
+            for place, model in enumerate(models):
+                for route in ROUTES:
+                    error = rng.uniform(0.5, 0.6) * scale / (1 + place)
+                    error *= 0 if (model, route) == ("hr", "image") else 1
+                    error *= 2 if route == "bilinear" else 1
+                    row = {
+                        "dataset": "photos", "item": item, "scale": scale, "upsampler": model,
+                        "encoder": encoder, "route": route, "mse": error, "cosine": 1 - error / 9,
+                        "tokens": len(truth), "channels": CHANNELS,
+                        "hr_sums": truth.sum(axis=0).tolist(),
+                        "hr_squares": float((truth**2).sum()),
+                    }  # fmt: skip
+                    for column, value in row.items():
+                        table.setdefault(column, []).append(value)
+    return table, truths
+
+
+def run_of_features(folder, *tables):
+    """A finished run that keeps these tables of features."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_manifest(folder, {"schema_version": SCHEMA_VERSION, "finished": "2026"})
+    write_details(folder, [CaseRows([], {"features": table}) for table in tables])
+    return load_run(folder)
