@@ -10,6 +10,12 @@ ONE_CROP = 256
 VIEWS = "views"
 """Name of the table of single zoomed views, beside a run's records."""
 
+AUGMENTED = "tta"
+"""Name of the table of what is seen in random crops."""
+
+ADAPTED = "memo"
+"""Name of the table of what is seen after adapting to them."""
+
 _CLASSIFIERS = "liif_bench.downstream.classifiers"
 
 CLASSIFIERS = Registry(
@@ -32,8 +38,17 @@ CLASSIFIERS = Registry(
             "NAME",
             argument_required=True,
         ),
+        Entry(
+            "open-clip",
+            "liif_bench.downstream.zero_shot:from_open_clip",
+            "a zero-shot model of open_clip; pretrained: a tag of its hub, or a file",
+            "MODEL?pretrained=TAG_OR_FILE",
+            argument_required=True,
+            requires=("open_clip",),
+            extra="open-clip",
+        ),
     ],
     members=("name", "sha256", "wnids", "log_probabilities"),
 )
 
-__all__ = ["CLASSIFIERS", "ONE_CROP", "VIEWS"]
+__all__ = ["ADAPTED", "AUGMENTED", "CLASSIFIERS", "ONE_CROP", "VIEWS"]

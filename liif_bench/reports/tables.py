@@ -48,6 +48,10 @@ _STYLES = {
     "zoom-grid-any": MetricStyle("Right in any view", 3),
     "zoom-mean-agreement": MetricStyle("Top-1 agreement with HR, mean over the zoom grid", 3),
     "zoom-mean-kl": MetricStyle("KL from HR, mean over the zoom grid (nats)", 3),
+    "tta-mean-top1": MetricStyle("Top-1 accuracy, mean of random crops", 3),
+    "tta-mean-top5": MetricStyle("Top-5 accuracy, mean of random crops", 3),
+    "tta-memo-top1": MetricStyle("Top-1 accuracy, MEMO on random crops", 3),
+    "tta-memo-top5": MetricStyle("Top-5 accuracy, MEMO on random crops", 3),
 }
 
 
