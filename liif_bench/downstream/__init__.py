@@ -13,6 +13,12 @@ VIEWS = "views"
 FEATURES = "features"
 """Name of the table of dense features by encoder and route, beside a run's records."""
 
+AUGMENTED = "tta"
+"""Name of the table of what is seen in random crops."""
+
+ADAPTED = "memo"
+"""Name of the table of what is seen after adapting to them."""
+
 _CLASSIFIERS = "liif_bench.downstream.classifiers"
 
 CLASSIFIERS = Registry(
@@ -34,6 +40,15 @@ CLASSIFIERS = Registry(
             "an ImageNet-1k model of timm: weights from its hub, or NAME?checkpoint=FILE",
             "NAME",
             argument_required=True,
+        ),
+        Entry(
+            "open-clip",
+            "liif_bench.downstream.zero_shot:from_open_clip",
+            "a zero-shot model of open_clip; pretrained: a tag of its hub, or a file",
+            "MODEL?pretrained=TAG_OR_FILE",
+            argument_required=True,
+            requires=("open_clip",),
+            extra="open-clip",
         ),
     ],
     members=("name", "sha256", "wnids", "log_probabilities"),
@@ -78,4 +93,4 @@ ENCODERS = Registry(
     members=("name", "sha256", "stride", "native", "features"),
 )
 
-__all__ = ["CLASSIFIERS", "ENCODERS", "FEATURES", "ONE_CROP", "VIEWS"]
+__all__ = ["ADAPTED", "AUGMENTED", "CLASSIFIERS", "ENCODERS", "FEATURES", "ONE_CROP", "VIEWS"]

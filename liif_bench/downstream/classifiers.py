@@ -1,4 +1,4 @@
-"""ImageNet classifiers on timm: with weights from the registry, from timm's hub or from a file."""
+"""ImageNet classifiers: of timm, weights from the registry, a hub or a file; what all share."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TIMM_NAMES = {
 
 _CLASSES = 1000
 _WRAPPERS = ("state_dict", "model")  # under which training codes save a state dict
-_LONGEST_REASON = 163
+LONGEST_REASON = 163
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Classifier:
 
     Attributes:
         name: As it was asked for.
-        model: The timm network, in evaluation mode.
+        model: The network, in evaluation mode; it states its preprocessing as timm's do.
         wnids: WordNet id of each of its 1000 outputs.
         device: Where it runs.
         sha256: Of the file of its weights, or of the weights themselves where they came from a hub.
@@ -67,16 +67,15 @@ class Classifier:
         """Side of its square input in pixels."""
         return int(self.config["input_size"][-1])
 
-    @torch.inference_mode()
-    def log_probabilities(self, crops: Tensor) -> Tensor:
-        """Classify.
+    def prepared(self, crops: Tensor) -> Tensor:
+        """Return what the network takes for crops.
 
         Args:
             crops: `(N, 3, S, S)` RGB in [0, 1]; of another side than `input_size` they are resized
                 to it (antialiased bicubic).
 
         Returns:
-            `(N, 1000)` natural logarithms of probabilities, on the CPU.
+            `(N, 3, input_size, input_size)`, normalised, on the classifier's device.
         """
         config = self.config
         side = self.input_size
@@ -85,8 +84,19 @@ class Classifier:
             crops = crops.clamp(0, 1)
         mean = crops.new_tensor(config["mean"]).view(3, 1, 1)
         std = crops.new_tensor(config["std"]).view(3, 1, 1)
-        batch = ((crops - mean) / std).to(self.device, memory_format=torch.channels_last)
-        logits = self.model(batch)
+        return ((crops - mean) / std).to(self.device, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def log_probabilities(self, crops: Tensor) -> Tensor:
+        """Classify.
+
+        Args:
+            crops: As in `prepared`.
+
+        Returns:
+            `(N, 1000)` natural logarithms of probabilities, on the CPU.
+        """
+        logits = self.model(self.prepared(crops))
         return torch.log_softmax(logits.float(), dim=-1).cpu()
 
 
@@ -117,7 +127,7 @@ def _efficientnet_lite(weights_id: str, device: str) -> Classifier:
     path = ensure(weights_id)
     model = timm.create_model(TIMM_NAMES[weights_id], pretrained=False)
     model.load_state_dict(efficientnet_lite_state(path, model))
-    return _ready(weights_id, model, device, lookup(weights_id).sha256)
+    return ready(weights_id, model, device, lookup(weights_id).sha256)
 
 
 efficientnet_lite0 = partial(_efficientnet_lite, "efficientnet-lite0")
@@ -138,7 +148,7 @@ def from_timm(device: str, argument: str) -> Classifier:
     """
     name = f"timm:{argument}"
     model, sha256 = timm_network("classifier", argument)
-    return _ready(name, model, device, sha256)
+    return ready(name, model, device, sha256)
 
 
 def timm_network(kind: str, argument: str, **settings: Any) -> tuple[nn.Module, str]:
@@ -167,11 +177,11 @@ def timm_network(kind: str, argument: str, **settings: Any) -> tuple[nn.Module, 
     if not path.is_file():
         raise LiifBenchError(f"checkpoint '{path}' does not exist")
     model = _created(kind, architecture, settings, pretrained=False)
-    state = _state(path)
+    state = read_state(path)
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        reason = shorten(one_line(error), _LONGEST_REASON)
+        reason = shorten(one_line(error), LONGEST_REASON)
         raise LiifBenchError(f"'{path}' is no checkpoint of '{architecture}': {reason}") from None
     return model, file_sha256(path)
 
@@ -202,11 +212,11 @@ def _created(
     try:
         return timm.create_model(architecture, pretrained=pretrained, **settings)
     except Exception as error:  # hubs, caches and files raise almost anything
-        reason = shorten(one_line(error), _LONGEST_REASON)
+        reason = shorten(one_line(error), LONGEST_REASON)
         raise LiifBenchError(f"{kind} 'timm:{architecture}' cannot be loaded: {reason}") from None
 
 
-def _state(path: Path) -> Mapping[str, Any]:
+def read_state(path: Path) -> Mapping[str, Any]:
     """Read a state dict: a safetensors file, or one of `torch.save`, as it is or in a wrapper."""
     content = read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
     for wrapper in _WRAPPERS:
@@ -227,7 +237,7 @@ def state_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _ready(name: str, model: nn.Module, device: str, sha256: str) -> Classifier:
+def ready(name: str, model: nn.Module, device: str, sha256: str) -> Classifier:
     """Freeze a model and name its classes.
 
     Raises:

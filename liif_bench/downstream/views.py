@@ -14,19 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from liif_bench.downstream import ONE_CROP
 from liif_bench.errors import LiifBenchError
-from liif_bench.images import to_tensor, to_uint8
+from liif_bench.images import to_uint8
 from liif_bench.metrics.base import Case, Output, as_scored
-from liif_bench.resample import resample
-from liif_bench.upsamplers.base import ContinuousImage, pixel_window, render_checked
+from liif_bench.upsamplers.base import ContinuousImage, Window, pixel_window, render_checked
 from liif_bench.upsamplers.finished import FinishedImage
 from liif_bench.upsamplers.interpolation import InterpolatedImage
 from liif_bench.upsamplers.truth import TrueImage
@@ -147,29 +145,72 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
     return joined
 
 
-@dataclass(frozen=True)
-class Picture:
-    """8-bit pixels that are zoomed by Pillow, as the paper's pipeline does."""
+def picture(pixels: Tensor) -> InterpolatedImage:
+    """Return `(3, H, W)` pixels as 8 bits that Pillow zooms, as the paper's pipeline does."""
+    return InterpolatedImage(Image.fromarray(to_uint8(pixels)), Image.Resampling.BICUBIC)
 
-    pixels: Tensor
+
+class Sources:
+    """What is shown of an output: its own pixels and rendering, or LR where nothing is enlarged.
+
+    Finished images cannot be rendered at another size: they are zoomed by Pillow, as HR is.
+
+    Args:
+        case: Its LR is shown where nothing is enlarged.
+        output: The upsampler's answer.
+    """
+
+    def __init__(self, case: Case, output: Output) -> None:
+        self._case = case
+        self._output = output
 
     @cached_property
-    def _image(self) -> Image.Image:
-        return Image.fromarray(to_uint8(self.pixels))
+    def _low(self) -> InterpolatedImage:
+        return picture(self._case.lr)
 
-    def zoomed(self, size: tuple[int, int]) -> Part:
-        """Return the parts of the picture, resized as a whole to `size` `(H, W)`."""
-        return _parts(self._image, size, Image.Resampling.BICUBIC)
+    @cached_property
+    def _pixels(self) -> InterpolatedImage:
+        return picture(self._output.sr)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the output has its pixels, and nothing that renders others."""
+        image = self._output.image
+        return image is None or isinstance(image, FinishedImage)
+
+    def shows_lr(self, *, enlarges: bool) -> bool:
+        """Whether LR itself is shown. Of HR no LR is shown, however small the view."""
+        return not enlarges and not isinstance(self._output.image, TrueImage)
+
+    def source(self, *, enlarges: bool) -> ContinuousImage:
+        """Return what renders a zoomed image, or a part of one.
+
+        Args:
+            enlarges: Whether more pixels are wanted than LR has.
+        """
+        if self.shows_lr(enlarges=enlarges):
+            return self._low
+        image = self._output.image
+        return self._pixels if image is None or self.finished else image
+
+    def render(self, source: ContinuousImage, size: tuple[int, int], window: Window) -> Tensor:
+        """Render a window of a source at `size` `(H, W)`, scored as SR is; its time is counted.
+
+        Raises:
+            LiifBenchError: What was rendered is no picture of that size.
+        """
+        with self._output.watch():
+            part = render_checked(source, size, window)
+        return as_scored(part, self._case.protocol)
 
 
-def _parts(image: Image.Image, size: tuple[int, int], kernel: Image.Resampling) -> Part:
-    """Return the parts of an 8-bit image that Pillow resizes once, as a whole."""
-    whole = np.array(resample(image, size, kernel))
+def _parts(image: InterpolatedImage, size: tuple[int, int]) -> Part:
+    """Return the parts of an image that Pillow resizes once, as a whole, to `size` `(H, W)`.
 
-    def part(top: int, left: int, height: int, width: int) -> Tensor:
-        return to_tensor(whole[top : top + height, left : left + width])
-
-    return part
+    That takes milliseconds, and leaves no rounding at the edges of windows.
+    """
+    whole = image.render(size)
+    return lambda top, left, height, width: whole[:, top : top + height, left : left + width]
 
 
 def views_of_truth(case: Case, sizes: Sequence[int]) -> Iterator[Tensor]:
@@ -178,18 +219,14 @@ def views_of_truth(case: Case, sizes: Sequence[int]) -> Iterator[Tensor]:
     Raises:
         LiifBenchError: HR is too elongated.
     """
-    picture = Picture(case.hr)
+    truth = picture(case.hr)
     for shorter in sizes:
         size = zoomed_size(case.size, shorter)
-        yield cut(picture.zoomed(size), size)
+        yield cut(_parts(truth, size), size)
 
 
 def views_of_answer(case: Case, output: Output, sizes: Sequence[int]) -> Iterator[Tensor]:
     """Yield the nine views of what an upsampler made of a case at each size.
-
-    Finished images cannot be rendered at another size: they are zoomed by Pillow, as HR is. Of
-    interpolation, Pillow makes the zoomed image once for all nine views, which takes milliseconds
-    and leaves no rounding at the edges of windows.
 
     Args:
         case: Its HR fixes the geometry, so that the views show what those of HR show.
@@ -202,35 +239,40 @@ def views_of_answer(case: Case, output: Output, sizes: Sequence[int]) -> Iterato
     Raises:
         LiifBenchError: HR is too elongated, or the upsampler rendered no picture.
     """
-    image = output.image
-    low = Picture(case.lr)
-    whole: Picture | None = None
     for shorter in sizes:
         size = zoomed_size(case.size, shorter)
-        if not isinstance(image, TrueImage) and shorter <= min(case.lr.shape[1:]):
-            part = low.zoomed(size)
-        elif image is None or isinstance(image, FinishedImage):
-            whole = whole or Picture(output.sr)
-            part = whole.zoomed(size)
-        elif isinstance(image, InterpolatedImage):
-            part = _parts(image.lr, size, image.kernel)
-        else:
-            part = partial(_rendered, case, output, image, size)
-        yield cut(part, size)
+        yield cut(_part_of_answer(case, output, shorter), size)
 
 
-def _rendered(
-    case: Case,
-    output: Output,
-    image: ContinuousImage,
-    size: tuple[int, int],
-    top: int,
-    left: int,
-    height: int,
-    width: int,
-) -> Tensor:
-    """Let an upsampler render a part of a case zoomed to `size`."""
-    window = pixel_window(size, top, left, height, width)
-    with output.watch():
-        part = render_checked(image, (height, width), window)
-    return as_scored(part, case.protocol)
+def one_crop_of_answer(case: Case, output: Output) -> Tensor:
+    """Return the one-crop view of what an upsampler made of a case, `(3, 224, 224)` in [0, 1].
+
+    It is that of `views_of_answer`; nothing else is rendered.
+
+    Raises:
+        LiifBenchError: As `views_of_answer`.
+    """
+    size = zoomed_size(case.size, ONE_CROP)
+    part = _part_of_answer(case, output, ONE_CROP)
+    view = torch.zeros(3, CROP, CROP)
+    (top, bottom), (left, right) = (_visible(length)[GRID // 2] for length in size)
+    y, x = (anchors(length)[GRID // 2] - CROP // 2 for length in size)
+    view[:, top - y : bottom - y, left - x : right - x] = part(
+        top, left, bottom - top, right - left
+    )
+    return view
+
+
+def _part_of_answer(case: Case, output: Output, shorter: int) -> Part:
+    """Return the parts of what an upsampler made of a case, zoomed to a shorter side."""
+    size = zoomed_size(case.size, shorter)
+    sources = output.memo.once("sources of views", lambda: Sources(case, output))
+    source = sources.source(enlarges=shorter > min(case.lr.shape[1:]))
+    if isinstance(source, InterpolatedImage):
+        return _parts(source, size)
+
+    def part(top: int, left: int, height: int, width: int) -> Tensor:
+        window = pixel_window(size, top, left, height, width)
+        return sources.render(source, (height, width), window)
+
+    return part

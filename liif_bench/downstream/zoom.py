@@ -9,7 +9,7 @@ zoom, and keep what was seen of each view in the table `views`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -67,8 +67,8 @@ def zoom_crops(image: Tensor, shorter: int = SHORTER_SIDE, size: int = CROP) -> 
 
 
 @dataclass(frozen=True)
-class _Zoom:
-    """What all zoom metrics share: the classifier that the protocol names."""
+class ClassifierMetric:
+    """What all metrics share that ask a classifier: the one that the protocol names."""
 
     device: str = "cpu"
 
@@ -86,8 +86,19 @@ class _Zoom:
         """Return the classifier that a protocol names, loaded once."""
         return load_classifier(protocol.zoom.classifier, self.device)
 
+    def check_label(self, case: Case) -> None:
+        """Refuse an item of which nothing can be right.
 
-class _NineCrops(_Zoom):
+        Raises:
+            NotApplicableError: It has no label, or none that the classifier knows.
+        """
+        if not case.labels:
+            raise NotApplicableError("the item has no label")
+        if not right_classes(case, self.classifier(case.protocol)):
+            raise NotApplicableError("the classifier knows no label of the item")
+
+
+class _NineCrops(ClassifierMetric):
     """The classifier's opinion on nine crops of whole SR at one zoom."""
 
     def variant(self, protocol: Protocol) -> str:
@@ -169,8 +180,7 @@ class Seen:
     @cached_property
     def ranks(self) -> Tensor:
         """`(N,)`: 1 + the number of classes that are more likely than the likeliest right one."""
-        best = self.sr[:, list(self.right)].amax(dim=1, keepdim=True)
-        return 1 + (self.sr > best).sum(dim=1)
+        return ranks(self.sr, self.right)
 
     @cached_property
     def agrees(self) -> Tensor:
@@ -203,7 +213,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class ViewMetric(_Zoom):
+class ViewMetric(ClassifierMetric):
     """A number made of what a classifier saw in the views of the protocol's zoom grid.
 
     Attributes:
@@ -230,11 +240,8 @@ class ViewMetric(_Zoom):
 
     def score(self, case: Case, output: Output) -> float:
         """Measure: a share in [0, 1], or nats."""
-        if self.labelled and not case.labels:
-            raise NotApplicableError("the item has no label")
-        classifier = self.classifier(case.protocol)
-        if self.labelled and not set(case.labels) & set(classifier.wnids):
-            raise NotApplicableError("the classifier knows no label of the item")
+        if self.labelled:
+            self.check_label(case)
         return float(self.reduce(self.look(case, output)))
 
     def details(self, case: Case, output: Output) -> list[dict[str, Any]]:
@@ -278,32 +285,45 @@ class ViewMetric(_Zoom):
 
         def seen() -> Seen:
             classifier = self.classifier(case.protocol)
-            known: dict[bytes, Tensor] = case.memo.once(("looked at", rules.classifier), dict)
             hr = case.memo.once(
-                key, lambda: _opinions(classifier, views_of_truth(case, rules.sizes), known)
+                key, lambda: opinions(case, classifier, views_of_truth(case, rules.sizes))
             )
-            sr = _opinions(classifier, views_of_answer(case, output, rules.sizes), known)
-            places = {wnid: place for place, wnid in enumerate(classifier.wnids)}
-            right = tuple(places[label] for label in case.labels if label in places)
-            return Seen(grid(rules.sizes), sr, hr, right)
+            sr = opinions(case, classifier, views_of_answer(case, output, rules.sizes))
+            return Seen(grid(rules.sizes), sr, hr, right_classes(case, classifier))
 
         return output.memo.once(key, seen)
 
 
-def _opinions(
-    classifier: Classifier, views: Iterable[Tensor], known: dict[bytes, Tensor]
-) -> Tensor:
-    """Return `(N, 1000)` log-probabilities on views.
+def right_classes(case: Case, classifier: Classifier) -> tuple[int, ...]:
+    """Return the places among the classes of a case's labels, of those that are known."""
+    places = {wnid: place for place, wnid in enumerate(classifier.wnids)}
+    return tuple(places[label] for label in case.labels if label in places)
+
+
+def ranks(opinions: Tensor, right: Sequence[int]) -> Tensor:
+    """Return `(N,)`: 1 + the number of classes that are more likely than the likeliest right one.
 
     Args:
-        classifier: Asked in batches.
-        views: `(9, 3, 224, 224)` each.
-        known: Opinions by the hash of the view; those that are missing are added.
+        opinions: `(N, 1000)` log-probabilities.
+        right: Places of the right classes, at least one.
     """
+    best = opinions[:, list(right)].amax(dim=1, keepdim=True)
+    return 1 + (opinions > best).sum(dim=1)
+
+
+def opinions(case: Case, classifier: Classifier, views: Iterable[Tensor]) -> Tensor:
+    """Return `(N, 1000)` log-probabilities on views; each distinct one is classified once per case.
+
+    Args:
+        case: Remembers what has been seen.
+        classifier: Asked in batches.
+        views: `(n, 3, 224, 224)` each, N together.
+    """
+    known: dict[bytes, Tensor] = case.memo.once(("looked at", case.protocol.zoom.classifier), dict)
     order: list[bytes] = []
     waiting: dict[bytes, Tensor] = {}
-    for nine in views:
-        for view in nine:
+    for some in views:
+        for view in some:
             digest = hashlib.blake2b(view.numpy().tobytes(), digest_size=16).digest()
             order.append(digest)
             if digest not in known:

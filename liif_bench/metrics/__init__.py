@@ -110,6 +110,30 @@ METRICS = Registry(
             "ENCODER",
             argument_required=True,
         ),
+        Entry(
+            "tta-mean-top1",
+            "liif_bench.downstream.tta:mean_top1",
+            "whether the mean of its opinions on 64 random resized crops is right (needs labels)",
+            weights=("efficientnet-lite0",),
+        ),
+        Entry(
+            "tta-mean-top5",
+            "liif_bench.downstream.tta:mean_top5",
+            "the same among the first five",
+            weights=("efficientnet-lite0",),
+        ),
+        Entry(
+            "tta-memo-top1",
+            "liif_bench.downstream.tta:memo_top1",
+            "whether it is right on the one-crop view after adapting to the crops (MEMO)",
+            weights=("efficientnet-lite0",),
+        ),
+        Entry(
+            "tta-memo-top5",
+            "liif_bench.downstream.tta:memo_top5",
+            "the same among its first five",
+            weights=("efficientnet-lite0",),
+        ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),
 )

@@ -53,6 +53,10 @@ _STYLES = {
     "feature-gaussian-kl": MetricStyle("Gaussian KL of features from HR (nats per channel)", 3),
     "feature-mmd": MetricStyle("MMD² of features", 4),
     "feature-jitter": MetricStyle("Jitter of features, a diagnostic that rewards smoothness", 3),
+    "tta-mean-top1": MetricStyle("Top-1 accuracy, mean of random crops", 3),
+    "tta-mean-top5": MetricStyle("Top-5 accuracy, mean of random crops", 3),
+    "tta-memo-top1": MetricStyle("Top-1 accuracy, MEMO on random crops", 3),
+    "tta-memo-top5": MetricStyle("Top-5 accuracy, MEMO on random crops", 3),
 }
 
 
