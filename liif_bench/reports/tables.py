@@ -48,6 +48,11 @@ _STYLES = {
     "zoom-grid-any": MetricStyle("Right in any view", 3),
     "zoom-mean-agreement": MetricStyle("Top-1 agreement with HR, mean over the zoom grid", 3),
     "zoom-mean-kl": MetricStyle("KL from HR, mean over the zoom grid (nats)", 3),
+    "mtf50": MetricStyle("MTF50 (cycles / HR pixel)", 4),
+    "mtf50-lr": MetricStyle("MTF50 (cycles / LR pixel)", 3),
+    "aliasing": MetricStyle("Aliasing (false energy / HR's)", 4),
+    "legibility": MetricStyle("Legible glyphs", 3),
+    "legibility-margin": MetricStyle("Margin of the right glyph", 3),
 }
 
 

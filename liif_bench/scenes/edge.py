@@ -29,7 +29,7 @@ class SlantedEdge(Scene):
 
     @property
     def normal(self) -> tuple[float, float]:
-        """y and x of the unit vector from dark to bright, across the edge."""
+        """The y and x of the unit vector from dark to bright, across the edge."""
         small, large = math.sin(math.radians(self.degrees)), math.cos(math.radians(self.degrees))
         return (small, large) if self.upright else (large, small)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -125,10 +126,7 @@ def _segments() -> Array:
         pieces = []
         for stroke in strokes:
             corners = [_placed(corner) for corner in stroke.split()]
-            pieces += [
-                (y0, x0, y1 - y0, x1 - x0)
-                for (y0, x0), (y1, x1) in zip(corners, corners[1:], strict=False)
-            ]
+            pieces += [(y0, x0, y1 - y0, x1 - x0) for (y0, x0), (y1, x1) in pairwise(corners)]
         glyphs.append(pieces)
     most = max(map(len, glyphs))
     return np.array([pieces + [pieces[-1]] * (most - len(pieces)) for pieces in glyphs])

@@ -56,7 +56,8 @@ class VoronoiCells(Scene):
             values[corners] = sampled(
                 self._at, (grid[corners, 0], grid[corners, 1]), pixels.pixel, (_POINTS, _POINTS)
             )
-        return values.reshape(*pixels.size, 3)
+        averages: Array = values.reshape(*pixels.size, 3)
+        return averages
 
     def _at(self, y: Array, x: Array) -> Array:
         """Return the colours at points."""

@@ -1,8 +1,9 @@
-"""Scenes made of waves: zone plate, Siemens star, and a texture with the spectrum of photographs."""
+"""Scenes made of waves: zone plate, Siemens star, and a texture with photographs' spectrum."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,8 +17,19 @@ from liif_bench.scenes.pixels import Array, Pixels
 Complex = npt.NDArray[np.complex128]
 
 
+class Waves(Scene):
+    """A scene that has one frequency at each place, around a mean of 0.5."""
+
+    @abstractmethod
+    def frequency(self, pixels: Pixels) -> Array:
+        """Return the local frequency at each pixel's centre in cycles per side, `(H, W)`.
+
+        It is 0 where there are no waves.
+        """
+
+
 @dataclass(frozen=True)
-class ZonePlate(Scene):
+class ZonePlate(Waves):
     """Rings that grow finer outwards: `0.5 + contrast / 2 * cos(pi * rate * r ** 2)`.
 
     Exact at any size: the average over a pixel is a product of Fresnel integrals of x and of y.
@@ -44,14 +56,14 @@ class ZonePlate(Scene):
         return mean
 
     def frequency(self, pixels: Pixels) -> Array:
-        """Return the local frequency at each pixel's centre in cycles per side, `(H, W)`."""
+        """Return the local frequency; see `Waves`."""
         rows, columns = pixels.centres
         distance: Array = np.hypot(rows[:, None] - 0.5, columns[None] - 0.5)
         return self.rate * distance
 
 
 @dataclass(frozen=True)
-class SiemensStar(Scene):
+class SiemensStar(Waves):
     """Spokes of a sine, finer towards the centre: `0.5 + contrast / 2 * cos(spokes * angle)`.
 
     The contrast rises from 0 over a soft rim at either end, so that nothing is finer than the
@@ -97,10 +109,7 @@ class SiemensStar(Scene):
         return wave
 
     def frequency(self, pixels: Pixels) -> Array:
-        """Return the local frequency at each pixel's centre in cycles per side, `(H, W)`.
-
-        It is 0 where there are no spokes.
-        """
+        """Return the local frequency; see `Waves`."""
         rows, columns = pixels.centres
         distance: Array = np.hypot(rows[:, None] - 0.5, columns[None] - 0.5)
         seen = (distance > self.inner) & (distance < self.outer)
@@ -113,7 +122,7 @@ _FINEST_SPAN = 1 / 480
 
 
 def _nodes(edges: Array, parts: int) -> tuple[Array, Array]:
-    """Nodes of each pixel along an axis, `(N, parts * _NODES)`, and their weights, which add to 1."""
+    """Nodes of each pixel along an axis, `(N, parts * _NODES)`, and their weights, of sum 1."""
     places, weights = np.polynomial.legendre.leggauss(_NODES)
     inside = ((np.arange(parts)[:, None] + (places + 1) / 2) / parts).ravel()
     return edges[:-1, None] + np.diff(edges)[:, None] * inside, np.tile(weights / 2 / parts, parts)
