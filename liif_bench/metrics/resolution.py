@@ -91,8 +91,8 @@ def edge_mtf(image: Array) -> tuple[Array, Array]:
     reach = math.floor(min(*ends, *(width - 1 - end for end in ends)) * across) - 1
     if reach < 2:
         raise LiifBenchError("the edge that SR shows is too near to the border of the image")
-    rows, columns = np.indices(image.shape)
-    distance = (columns - place - slope * rows) * across
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None]
+    distance: Array = (columns - place - slope * rows) * across
     inside = np.abs(distance) < reach
     bins = np.floor(distance[inside] * OVERSAMPLING).astype(np.intp) + reach * OVERSAMPLING
     counts = np.bincount(bins, minlength=2 * reach * OVERSAMPLING)
@@ -102,7 +102,7 @@ def edge_mtf(image: Array) -> tuple[Array, Array]:
     spread = np.diff(profile)
     offsets = (np.arange(len(spread)) + 1) / OVERSAMPLING - reach
     spectrum = np.abs(np.fft.rfft(spread * _hann(offsets / reach), _SPECTRUM))
-    frequency: Array = np.arange(len(spectrum)) * (OVERSAMPLING / _SPECTRUM)
+    frequency: Array = np.linspace(0, OVERSAMPLING / 2, len(spectrum))
     blur: Array = np.sinc(frequency / OVERSAMPLING) ** 2
     kept = frequency <= _HIGHEST
     if spectrum[0] < _LEAST_STEP:
