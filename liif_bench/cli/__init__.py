@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liif_bench.cli import data, doctor, figure, protocol, published, weights, zoom
+from liif_bench.cli import (
+    data,
+    doctor,
+    figure,
+    protocol,
+    published,
+    resolution,
+    weights,
+    zoom,
+)
 from liif_bench.cli.options import (
     AcrossProtocols,
     DataRoot,
@@ -277,6 +286,7 @@ def table(
 
 app.command()(figure.figure)
 app.command()(zoom.zoom)
+app.command()(resolution.resolution)
 app.command()(published.reproduce)
 app.command()(published.audit)
 
