@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liif_bench.cli import data, doctor, features, figure, protocol, published, weights, zoom
+from liif_bench.cli import (
+    data,
+    doctor,
+    features,
+    figure,
+    protocol,
+    published,
+    resolution,
+    weights,
+    zoom,
+)
 from liif_bench.cli.options import (
     AcrossProtocols,
     DataRoot,
@@ -279,6 +289,7 @@ def table(
 app.command()(figure.figure)
 app.command()(zoom.zoom)
 app.command()(features.features)
+app.command()(resolution.resolution)
 app.command()(published.reproduce)
 app.command()(published.audit)
 

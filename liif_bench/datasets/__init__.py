@@ -27,6 +27,12 @@ DATASETS = Registry(
             "six photographs that the scikit-image wheel ships; needs no download",
         ),
         Entry(
+            "scenes",
+            "liif_bench.datasets.scenes:scenes",
+            "analytic scenes (edges, zone plate, text, ...), the truth known at every zoom",
+            "SIDE",
+        ),
+        Entry(
             "folder",
             "liif_bench.datasets.folder:folder",
             "any images; LR is made by the protocol",

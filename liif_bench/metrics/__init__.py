@@ -134,6 +134,31 @@ METRICS = Registry(
             "the same among its first five",
             weights=("efficientnet-lite0",),
         ),
+        Entry(
+            "mtf50",
+            "liif_bench.metrics.resolution:Mtf50",
+            "resolution across a slanted edge, cycles per HR pixel (data set 'scenes')",
+        ),
+        Entry(
+            "mtf50-lr",
+            "liif_bench.metrics.resolution:Mtf50Lr",
+            "the same in cycles per LR pixel",
+        ),
+        Entry(
+            "aliasing",
+            "liif_bench.metrics.aliasing:Aliasing",
+            "false energy where the truth is finer than LR can hold (data set 'scenes')",
+        ),
+        Entry(
+            "legibility",
+            "liif_bench.metrics.legibility:Legibility",
+            "share of the glyphs that are most like themselves (data set 'scenes')",
+        ),
+        Entry(
+            "legibility-margin",
+            "liif_bench.metrics.legibility:LegibilityMargin",
+            "by how much more like themselves than like the next best",
+        ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),
 )

@@ -57,6 +57,11 @@ _STYLES = {
     "tta-mean-top5": MetricStyle("Top-5 accuracy, mean of random crops", 3),
     "tta-memo-top1": MetricStyle("Top-1 accuracy, MEMO on random crops", 3),
     "tta-memo-top5": MetricStyle("Top-5 accuracy, MEMO on random crops", 3),
+    "mtf50": MetricStyle("MTF50 (cycles / HR pixel)", 4),
+    "mtf50-lr": MetricStyle("MTF50 (cycles / LR pixel)", 3),
+    "aliasing": MetricStyle("Aliasing (false energy / HR's)", 4),
+    "legibility": MetricStyle("Legible glyphs", 3),
+    "legibility-margin": MetricStyle("Margin of the right glyph", 3),
 }
 
 

@@ -148,6 +148,8 @@ def test_when_nothing_can_be_measured_the_exit_code_says_so(tmp_path):
         ("suites", "sample"),
         ("models", "liif-edsr[:CHECKPOINT]"),
         ("metrics", "zoom-kl"),
+        ("metrics", "mtf50-lr"),
+        ("datasets", "scenes[:SIDE]"),
         ("classifiers", "timm:NAME"),
         ("encoders", "vgg16@relu4_3"),
         ("metrics", "feature-mse:ENCODER"),
@@ -167,7 +169,7 @@ def test_help_names_every_command():
     assert done.returncode == 0
     for command in (
         "run", "table", "reproduce", "audit", "upscale", "list", "doctor", "protocol", "data",
-        "weights", "zoom",
+        "weights", "zoom", "resolution",
     ):  # fmt: skip
         assert re.search(rf"\b{command}\b", done.stdout)
     assert call("--version").stdout.startswith("liif-bench ")

@@ -1,0 +1,130 @@
+"""Legibility without a reader: is every letter still most like itself?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from liif_bench.errors import NotApplicableError
+from liif_bench.metrics.base import Case, Output
+from liif_bench.metrics.scenes import grey, shown
+from liif_bench.protocol import Protocol
+from liif_bench.scenes.pixels import Array, Pixels
+from liif_bench.scenes.text import Text, alphabet
+from liif_bench.upsamplers.base import pixel_window
+
+_FLAT = 1e-3  # standard deviation below which a cell shows nothing
+
+
+def match_margins(cells: Array, templates: Array, right: npt.NDArray[np.intp]) -> Array:
+    """By how much each cell is more like the right template than like the best wrong one.
+
+    Likeness is the normalised cross-correlation (zero mean, unit norm), in place: a glyph that SR
+    moves is less like itself.
+
+    Args:
+        cells: `(N, pixels)`.
+        templates: `(glyphs, pixels)`.
+        right: Index of the right template of each cell, `(N,)`.
+
+    Returns:
+        `(N,)`, in [-2, 2]; 0 for a cell that shows nothing.
+    """
+    likeness = _normalised(cells) @ _normalised(templates).T
+    mine = np.take_along_axis(likeness, right[:, None], axis=1)[:, 0]
+    np.put_along_axis(likeness, right[:, None], -np.inf, axis=1)
+    margins: Array = mine - likeness.max(axis=1)
+    return margins
+
+
+def _normalised(patches: Array) -> Array:
+    centred = patches - patches.mean(axis=1, keepdims=True)
+    spread = centred.std(axis=1, keepdims=True)
+    norm = np.where(spread > _FLAT, spread * np.sqrt(patches.shape[1]), np.inf)
+    unit: Array = centred / norm
+    return unit
+
+
+@cache
+def _templates(text: Text, side: int, cell: int) -> Array:
+    """Return every glyph as it stands in the first cell of a text.
+
+    Args:
+        text: The text.
+        side: Width of the text in pixels.
+        cell: Width of a cell in pixels.
+
+    Returns:
+        `(glyphs, cell * cell)`.
+    """
+    pixels = Pixels((cell, cell), pixel_window((side, side), 0, 0, cell, cell))
+    return np.stack([text.all_of(glyph).averages(pixels).ravel() for glyph in alphabet()])
+
+
+def _margins(case: Case, output: Output) -> Array:
+    seen = shown(case, Text, "text")
+    cell, rest = divmod(seen.side, seen.scene.cells)
+    rows, columns = (length // cell for length in case.size)
+    if rest or not rows or not columns:
+        raise NotApplicableError("no glyph of this text covers whole pixels of HR")
+
+    def match() -> Array:
+        page = grey(output.sr)[: rows * cell, : columns * cell]
+        cells = page.reshape(rows, cell, columns, cell).swapaxes(1, 2)
+        right = seen.scene.glyphs[:rows, :columns].ravel()
+        templates = _templates(seen.scene, seen.side, cell)
+        return match_margins(cells.reshape(rows * columns, -1), templates, right)
+
+    return output.memo.once("glyph margins", match)
+
+
+@dataclass(frozen=True)
+class Legibility:
+    """Share of the glyphs that are more like themselves than like any other glyph."""
+
+    device: str = "cpu"
+    name: str = "legibility"
+    higher_is_better: bool = True
+
+    def variant(self, protocol: Protocol) -> str:
+        """Name the method and the alphabet."""
+        del protocol
+        return _METHOD
+
+    def needs(self, protocol: Protocol) -> tuple[str, ...]:
+        """Return nothing: no weights are read."""
+        del protocol
+        return ()
+
+    def score(self, case: Case, output: Output) -> float:
+        """Measure; see `match_margins`."""
+        return float((_margins(case, output) > 0).mean())
+
+
+@dataclass(frozen=True)
+class LegibilityMargin:
+    """Mean over the glyphs of by how much they are more like themselves than the next best."""
+
+    device: str = "cpu"
+    name: str = "legibility-margin"
+    higher_is_better: bool = True
+
+    def variant(self, protocol: Protocol) -> str:
+        """Name the method and the alphabet."""
+        del protocol
+        return _METHOD
+
+    def needs(self, protocol: Protocol) -> tuple[str, ...]:
+        """Return nothing: no weights are read."""
+        del protocol
+        return ()
+
+    def score(self, case: Case, output: Output) -> float:
+        """Measure; see `match_margins`."""
+        return float(_margins(case, output).mean())
+
+
+_METHOD = "correlation with clean A-Z, 0-9 at the size of HR, in place, grey"
