@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from liif_bench.analysis.augment import METHODS, ONE, PLACES, AugmentResults
+from liif_bench.analysis.augment import ONE, PLACES, AugmentResults
 from liif_bench.downstream import ONE_CROP
 from liif_bench.reports.grids import Grid
 from liif_bench.reports.zoom import p_value_text, range_text, signed_text
 
 _LEGEND = (
-    f"one crop: the view at {ONE_CROP}, centre; mean of crops: of the probabilities on 64 random"
-    " resized crops; MEMO: the one crop, after one step towards a lower entropy of that mean"
+    f"one: the view at {ONE_CROP}, centre; mean: of the probabilities on 64 random resized crops;"
+    " memo: the one crop, after one step towards a lower entropy of that mean"
 )
 _TEST = "p: McNemar's exact test"
 
@@ -35,7 +35,7 @@ def _title(results: AugmentResults, scale: float, what: str) -> str:
 
 
 def _name(method: str, places: int) -> str:
-    return f"top-{places}, {METHODS[method]}"
+    return f"top-{places} ({method})"
 
 
 def _accuracy(results: AugmentResults, scale: float) -> Grid:

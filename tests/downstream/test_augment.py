@@ -65,11 +65,12 @@ def test_regions_are_torchvisions_from_the_same_random_numbers(case, monkeypatch
     (seed,) = seeds
     rows, columns = torch.meshgrid(torch.arange(96.0), torch.arange(128.0), indexing="ij")
     places = torch.stack([rows, columns])
-    crop = RandomResizedCrop(1, interpolation=InterpolationMode.NEAREST)
+    crop = RandomResizedCrop(2, interpolation=InterpolationMode.NEAREST)
     torch.manual_seed(seed)
     for region in drawn:
-        y, x = crop(places).flatten().tolist()
-        assert (y, x) == (region.top + region.height // 2, region.left + region.width // 2)
+        cut = crop(places)  # the first pixel and the middle one along each axis
+        assert cut[0, :, 0].tolist() == [region.top, region.top + region.height // 2]
+        assert cut[1, 0].tolist() == [region.left, region.left + region.width // 2]
 
 
 @pytest.mark.parametrize("size", [(96, 128), (300, 200), (224, 224)])

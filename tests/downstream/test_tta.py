@@ -89,7 +89,7 @@ def test_memo_judges_the_one_crop_after_the_step(looked, lite0, few):
 @pytest.mark.parametrize("name", ["hr", "bicubic", "liif-edsr"])
 def test_the_plain_judgement_is_that_of_the_one_crop_view(name, looked, few, weights):
     weights("liif-edsr")
-    case, _ = looked
+    case = replace(looked[0], protocol=PROTOCOL.changed({"zoom.sizes": (256,)}))
     output = answer_case(load_upsampler(name), case, whole=False).output
     (nine,) = views_of_answer(case, output, [256])
     assert torch.equal(one_crop_of_answer(case, output), nine[4])

@@ -95,7 +95,7 @@ def test_a_file_that_would_run_code_is_refused(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("open-clip", "needs an argument: write classifier as open-clip:MODEL?pretrained=TAG_OR"),
+        ("open-clip", r"needs an argument: write classifier as open-clip:MODEL\?pretrained="),
         ("open-clip:ViT-B-3", "unknown open_clip model 'ViT-B-3': did you mean ViT-B-3"),
         ("open-clip:ViT-B-32", r"has no weights: write open-clip:ViT-B-32\?pretrained=TAG_OR_FI"),
         ("open-clip:ViT-B-32?pretrained=nonsense", "'nonsense' is neither a file nor a tag of"),
