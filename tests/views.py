@@ -34,9 +34,32 @@ def made_up_views(items, models, *, scale=4.0, seed=0, labelled=True, sizes=SIZE
     return table
 
 
-def run_of(folder, *tables):
+def run_of(folder, *tables, name="views"):
     """A finished run that keeps these tables of views."""
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder, {"schema_version": SCHEMA_VERSION, "finished": "2026"})
-    write_details(folder, [CaseRows([], {"views": table}) for table in tables])
+    write_details(folder, [CaseRows([], {name: table}) for table in tables])
     return load_run(folder)
+
+
+def made_up_augmented(items, models, method, *, scale=4.0, seed=0):
+    """Columns of a table of a method beside the one crop, whose ranks are the same for every one.
+
+    Args:
+        items: Names of images.
+        models: Names of upsamplers.
+        method: "mean" or "memo".
+        scale: Scale of all.
+        seed: Of the ranks.
+    """
+    ones, rng = np.random.default_rng(seed), np.random.default_rng([seed, *method.encode()])
+    table = {name: [] for name in ("dataset", "item", "scale", "upsampler", "method", "rank")}
+    table |= {"top": [], "confidence": []}
+    for item in items:
+        for place, model in enumerate(models):
+            for kind, draws in (("one", ones), (method, rng)):
+                rank = 1 + int(draws.integers(0, 12) // (1 + place))
+                row = ("made", item, scale, model, kind, rank, f"n{rank}", float(draws.uniform()))
+                for column, value in zip(table, row, strict=True):
+                    table[column].append(value)
+    return table

@@ -149,11 +149,8 @@ class Seen:
 
     def gain(self, measure: Measure, baseline: Seen) -> Gain | None:
         """Return how far a measure lies above another upsampler's; None where no image can say."""
-        pairs = pd.concat([self.per_image(measure), baseline.per_image(measure)], axis=1).dropna()
-        if pairs.empty:
-            return None
-        ours, theirs = pairs.to_numpy().T
-        return Gain(bootstrapped(ours - theirs), mcnemar(ours, theirs) if measure.binary else None)
+        ours, theirs = self.per_image(measure), baseline.per_image(measure)
+        return paired(ours, theirs, binary=measure.binary)
 
     def by_size(self, *, centre: bool = False) -> dict[int, float]:
         """Return top-1 accuracy by size, ascending: of the centre view, or the mean of all nine."""
@@ -238,16 +235,10 @@ class ZoomResults:
 
 
 def zoom_results(run: Run) -> list[ZoomResults]:
-    """Return the views of a run by data set.
-
-    Raises:
-        LiifBenchError: The run has none.
-    """
+    """Return the views of a run by data set; an empty list if it has none."""
     views = run.details(VIEWS)
     if views.empty:
-        raise LiifBenchError(
-            f"'{run.path}' has no zoomed views: measure zoom metrics such as zoom-one-top1"
-        )
+        return []
     ranks = views["rank"].astype(float)
     for places in (1, 5):
         views[f"top{places}"] = (ranks <= places).astype(float).where(ranks.notna())
@@ -272,6 +263,21 @@ def bootstrapped(values: Floats) -> Estimate:
     tail = (100 - _CONFIDENCE) / 2
     low, high = np.percentile(means, [tail, 100 - tail])
     return Estimate(float(values.mean()), float(low), float(high), len(values))
+
+
+def paired(ours: pd.Series[float], theirs: pd.Series[float], *, binary: bool) -> Gain | None:
+    """Return how far values lie above others of the same images; None where no image has both.
+
+    Args:
+        ours: By image.
+        theirs: By image.
+        binary: Whether an image is right (1) or wrong (0), which McNemar's test is for.
+    """
+    pairs = pd.concat([ours, theirs], axis=1).dropna()
+    if pairs.empty:
+        return None
+    mine, other = pairs.to_numpy().T
+    return Gain(bootstrapped(mine - other), mcnemar(mine, other) if binary else None)
 
 
 def mcnemar(ours: Sequence[float] | Floats, theirs: Sequence[float] | Floats) -> float:

@@ -44,23 +44,34 @@ def zoom(
     """Print what a classifier recognised at every zoom.
 
     Accuracy, agreement with HR and KL with 95 % intervals, gains over a
-    baseline with McNemar's test, accuracy by size and by anchor.
+    baseline with McNemar's test, accuracy by size and by anchor; what
+    test-time augmentation adds, where the run has measured it.
     """
     from rich.console import Console
 
+    from liif_bench.analysis.augment import augment_results
     from liif_bench.analysis.zoom import zoom_results
     from liif_bench.errors import unknown_name
     from liif_bench.records import load_run
+    from liif_bench.reports.augment import augment_grids
     from liif_bench.reports.grids import print_grids, render_grids
     from liif_bench.reports.zoom import zoom_grids
 
     if style is ZoomFormat.terminal and out is not None:
         raise LiifBenchError("--output needs --format markdown or csv")
-    results = zoom_results(load_run(run))
+    read = load_run(run)
+    results, augmented = zoom_results(read), augment_results(read)
+    if not results and not augmented:
+        raise LiifBenchError(
+            f"'{read.path}' has no zoomed views: measure zoom metrics such as zoom-one-top1"
+        )
     models = {name for each in results for name in each.upsamplers}
+    models |= {name for each in augmented for name in each.upsamplers}
     if baseline is not None and baseline not in models:
         raise unknown_name("model of the run", baseline, models)
-    grids = [grid for each in results for grid in zoom_grids(each, baseline or "bicubic")]
+    over = baseline or "bicubic"
+    grids = [grid for each in results for grid in zoom_grids(each, over)]
+    grids += [grid for each in augmented for grid in augment_grids(each, over)]
     written = [] if figures is None else _draw(results, figures)
     if style is ZoomFormat.terminal:
         print_grids(grids, Console())

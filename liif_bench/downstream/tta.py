@@ -55,19 +55,24 @@ class AugmentedMetric(ClassifierMetric):
     def details(self, case: Case, output: Output) -> list[dict[str, Any]]:
         """Return a row for the one-crop view and one for what is made of the crops; see `Detailed`.
 
-        Columns: method ("one", "mean" or "memo"); rank of the likeliest right label (None where
-        there is none); WordNet id of the most likely class, and its probability.
+        Columns: method ("one", "mean" or "memo"); rank of the likeliest right label; WordNet id of
+        the most likely class, and its probability. No rows where the metric has no meaning.
         """
+        try:
+            self.check_label(case)
+            made = self.opinion(case, output)
+        except NotApplicableError:
+            return []
         classifier = self.classifier(case.protocol)
         right = right_classes(case, classifier)
         one = opinions(case, classifier, [one_crop(case, output)[None]])[0].double()
         rows = []
-        for method, opinion in (("one", one), (self.method, self.opinion(case, output))):
+        for method, opinion in (("one", one), (self.method, made)):
             best = int(opinion.argmax())
             rows.append(
                 {
                     "method": method,
-                    "rank": int(ranks(opinion[None], right)[0]) if right else None,
+                    "rank": int(ranks(opinion[None], right)[0]),
                     "top": classifier.wnids[best],
                     "confidence": float(opinion[best].exp()),
                 }

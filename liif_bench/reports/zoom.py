@@ -60,7 +60,8 @@ def _count(results: ZoomResults) -> str:
 def _measures(results: ZoomResults, scale: float) -> Grid:
     seen = [results.seen(name, scale) for name in results.upsamplers]
     rows = [
-        (_name(measure), *(_shown(each.estimate(measure)) for each in seen)) for measure in MEASURES
+        (_name(measure), *(range_text(each.estimate(measure)) for each in seen))
+        for measure in MEASURES
     ]
     return Grid(
         _title(results, f"x{scale:g}, means over images with 95 % intervals"),
@@ -78,7 +79,7 @@ def _gains(results: ZoomResults, scale: float, baseline: str) -> Grid:
         texts = []
         for name in others:
             gain = results.seen(name, scale).gain(measure, base)
-            texts += [_signed(gain), _p_value(gain)]
+            texts += [signed_text(gain), p_value_text(gain)]
         rows.append((_name(measure), *texts))
     return Grid(
         _title(results, f"x{scale:g}, gain over {baseline}, paired by image"),
@@ -155,13 +156,15 @@ def _name(measure: Measure) -> str:
     return measure.name if measure.higher_is_better else f"{measure.name} ↓"
 
 
-def _shown(estimate: Estimate | None) -> str:
+def range_text(estimate: Estimate | None) -> str:
+    """Return a mean with its interval as a cell."""
     if estimate is None:
         return DASH
     return f"{estimate.mean:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
-def _signed(gain: Gain | None) -> str:
+def signed_text(gain: Gain | None) -> str:
+    """Return a gain with its interval as a cell."""
     if gain is None:
         return DASH
     mean, low, high = (
@@ -171,7 +174,8 @@ def _signed(gain: Gain | None) -> str:
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def _p_value(gain: Gain | None) -> str:
+def p_value_text(gain: Gain | None) -> str:
+    """Return a gain's p-value as a cell, empty where it has none."""
     if gain is None or gain.p_value is None:
         return ""
     return f"{gain.p_value:.3f}" if gain.p_value >= 0.001 else "<0.001"
