@@ -7,6 +7,7 @@ from timm.data.config import resolve_model_data_config
 from liif_bench.downstream import ENCODERS
 from liif_bench.downstream.classifiers import TIMM_NAMES
 from liif_bench.downstream.encoders import cut_to, filled_to, load_encoder
+from liif_bench.downstream.features import mse
 from liif_bench.errors import LiifBenchError
 from liif_bench.metrics.perceptual import load_lpips
 from liif_bench.weights.readers import efficientnet_lite_state
@@ -87,8 +88,14 @@ def test_one_at_a_time_is_as_many_at_once(name, images, weights, transformer):
     many = torch.cat([images, images.flip(3), images.flip(2), 1 - images])  # more than a batch
     together = encoder.features(many)
     alone = torch.cat([encoder.features(image[None]) for image in many])
+    # What records hold is the same to 1e-6. Single features are sums of float32 over some thirty
+    # layers, in an order that depends on batch and threads: some ten units in the last place.
+    for one, other in (alone, together), (alone.roll(1, 0), together.roll(1, 0)):
+        numbers = [mse(a, b) for a, b in zip(one, alone.roll(2, 0), strict=True)]
+        expected = [mse(a, b) for a, b in zip(other, together.roll(2, 0), strict=True)]
+        assert numbers == pytest.approx(expected, rel=1e-6)
     scale = float(together.abs().max())
-    torch.testing.assert_close(alone / scale, together / scale, rtol=0, atol=1e-6)
+    torch.testing.assert_close(alone / scale, together / scale, rtol=0, atol=3e-6)
 
 
 @pytest.mark.weights
