@@ -15,7 +15,7 @@ from liif_bench.paths import cache_root
 from liif_bench.scenes import SCENES, drawn_name
 
 SIDE = 480
-"""Height and width in pixels, which x2, x3, x4, x8 and x30 divide."""
+"""Height and width in pixels; x2, x3, x4, x8 and x30 divide it. Fewer could not hold the waves."""
 
 _STEP = 240  # so that the cells of text are whole pixels
 _LARGEST = 1920
@@ -47,10 +47,10 @@ def scenes(root: Path, argument: str = "") -> tuple[Item, ...]:
 
 def _side(argument: str) -> int:
     side = int(argument) if argument.isascii() and argument.isdigit() else 0
-    if side % _STEP or not 0 < side <= _LARGEST:
+    if side % _STEP or not SIDE <= side <= _LARGEST:
         raise LiifBenchError(
             f"scenes:{argument} is not possible: give the side in pixels, a multiple of {_STEP}"
-            f" up to {_LARGEST}"
+            f" from {SIDE} to {_LARGEST}"
         )
     return side
 

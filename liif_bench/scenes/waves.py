@@ -67,7 +67,7 @@ class SiemensStar(Waves):
     """Spokes of a sine, finer towards the centre: `0.5 + contrast / 2 * cos(spokes * angle)`.
 
     The contrast rises from 0 over a soft rim at either end, so that nothing is finer than the
-    spokes. Averages are by Gauss-Legendre quadrature, within 1e-6 at 480 pixels and more.
+    spokes. Averages are by Gauss-Legendre quadrature, within 1e-5.
 
     Attributes:
         spokes: Cycles of one turn; the frequency at a distance r is `spokes / (2 pi r)` per side.

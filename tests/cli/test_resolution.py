@@ -8,7 +8,7 @@ from commands import call, refused
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "scenes"
     done = call(
-        "run", "scenes", "--data", "scenes:240", "--models", "hr,bicubic,nearest",
+        "run", "scenes", "--data", "scenes", "--models", "hr,bicubic,nearest",
         "--metrics", "mtf50,mtf50-lr", "--scales", "2,4,8", "--limit", "3",
         "--out", str(folder), "-q",
     )  # fmt: skip
@@ -22,7 +22,7 @@ def test_from_scenes_to_the_table(finished):
     rows = {
         model: cells
         for title, model, *cells in csv.reader(done.stdout.splitlines())
-        if title == "scenes:240: MTF50 in cycles per LR pixel"
+        if title == "scenes: MTF50 in cycles per LR pixel"
     }
     assert [float(text) for text in rows["hr"][:3]] == pytest.approx([1.2, 2.4, 4.8], rel=0.03)
     assert rows["hr"][3] == "beyond x8"

@@ -37,12 +37,14 @@ def test_scenes_are_drawn_once(cache):
 
 
 def test_a_size_of_ones_own(cache):
-    item = load_dataset("scenes:240").items[0]
-    assert item.name == "slanted-edge@240"
-    assert item.read_hr(2.0).shape == (240, 240, 3)
+    item = load_dataset("scenes:720").items[0]
+    assert item.name == "slanted-edge@720"
+    assert item.read_hr(2.0).shape == (720, 720, 3)
 
 
-@pytest.mark.parametrize("side", ["0", "100", "481", "-240", "4800", "large", "²40", "240.0"])
+@pytest.mark.parametrize(
+    "side", ["0", "100", "481", "240", "-480", "4800", "large", "48²", "480.0"]
+)
 def test_other_sizes_are_refused(cache, side):
     with pytest.raises(LiifBenchError, match=r"multiple of 240") as error:
         load_dataset(f"scenes:{side}")
@@ -50,9 +52,9 @@ def test_other_sizes_are_refused(cache, side):
 
 
 def test_other_code_draws_other_files(cache, monkeypatch):
-    before = load_dataset("scenes:240").items[0].hr_path
+    before = load_dataset("scenes:720").items[0].hr_path
     monkeypatch.setattr(scenes, "_drawing_code", lambda: "of-tomorrow")
-    assert load_dataset("scenes:240").items[0].hr_path != before
+    assert load_dataset("scenes:720").items[0].hr_path != before
 
 
 def test_a_cache_that_cannot_be_written(cache):
@@ -76,7 +78,7 @@ def test_the_suite_has_a_number_for_each_metric_on_each_scene_that_it_is_of(cach
     assert {"psnr", *wanted} == set(suite.metrics)
     from liif_bench.evaluate import score_case
 
-    for item in load_dataset("scenes:240").items:
+    for item in load_dataset("scenes").items:
         name = item.name.partition("@")[0]
         if name not in of:
             continue
