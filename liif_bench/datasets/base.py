@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,8 @@ class Item:
         labels: WordNet ids of every ImageNet class that is a right answer; empty if unknown.
         crop: Part of HR to use, `(top, left, height, width)` in pixels; None for all of it.
         sha256: Hash that the HR file must have; None where any file will do.
+        make: Makes the HR file if it is not there yet; called before it is read. None for a file
+            that a data set is found with.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Item:
     labels: tuple[str, ...] = ()
     crop: tuple[int, int, int, int] | None = None
     sha256: str | None = None
+    make: Callable[[], object] | None = field(default=None, compare=False)
 
     def read_hr(self, scale: float) -> RgbArray:
         """Decode HR for a scale.
@@ -43,6 +46,7 @@ class Item:
         Raises:
             LiifBenchError: The file cannot be decoded, or is not the one that was asked for.
         """
+        self._made()
         path = self.hr_paths.get(scale, self.hr_path)
         if self.sha256 is not None and (actual := file_sha256(path)) != self.sha256:
             raise LiifBenchError(
@@ -67,13 +71,23 @@ class Item:
         Raises:
             LiifBenchError: The header cannot be read.
         """
+        self._made()
         height, width = self.crop[2:] if self.crop else read_size(self.hr_path)
         return height * width
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file of the item."""
+        """Every file of the item.
+
+        Raises:
+            LiifBenchError: One that has to be made cannot be written.
+        """
+        self._made()
         return (self.hr_path, *self.hr_paths.values(), *self.lr_paths.values())
+
+    def _made(self) -> None:
+        if self.make is not None:
+            self.make()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import liif_bench.scenes
@@ -22,9 +22,9 @@ _LARGEST = 1920
 
 
 def scenes(root: Path, argument: str = "") -> tuple[Item, ...]:
-    """Draw every scene, unless that has been done, and return the files.
+    """Return a file for every scene, which is drawn when it is first read.
 
-    The files lie in the cache, named after the code that drew them. LR is made of them as the
+    The files lie in the cache, named after the code that draws them. LR is made of them as the
     protocol says, as of any image.
 
     Args:
@@ -35,14 +35,16 @@ def scenes(root: Path, argument: str = "") -> tuple[Item, ...]:
         One item per scene, in the order of `SCENES`.
 
     Raises:
-        LiifBenchError: The argument is no such size, or the cache cannot be written.
+        LiifBenchError: The argument is no such size.
     """
     del root
     side = _side(argument) if argument else SIDE
     folder = cache_root() / "scenes" / _drawing_code()
-    return tuple(
-        Item(name=drawn_name(name, side), hr_path=_drawn(folder, name, side)) for name in SCENES
-    )
+    items = []
+    for name in SCENES:
+        path = folder / f"{drawn_name(name, side)}.png"
+        items.append(Item(drawn_name(name, side), path, make=partial(_draw, path, name, side)))
+    return tuple(items)
 
 
 def _side(argument: str) -> int:
@@ -55,15 +57,19 @@ def _side(argument: str) -> int:
     return side
 
 
-def _drawn(folder: Path, name: str, side: int) -> Path:
-    path = folder / f"{drawn_name(name, side)}.png"
-    if not path.is_file():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LiifBenchError(f"cannot write '{folder}': {error.strerror}") from error
-        write_rgb(to_uint8(SCENES[name].render((side, side))), path)
-    return path
+def _draw(path: Path, name: str, side: int) -> None:
+    """Draw a scene, unless that has been done.
+
+    Raises:
+        LiifBenchError: The cache cannot be written.
+    """
+    if path.is_file():
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LiifBenchError(f"cannot write '{path.parent}': {error.strerror}") from error
+    write_rgb(to_uint8(SCENES[name].render((side, side))), path)
 
 
 @cache

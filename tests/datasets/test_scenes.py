@@ -29,6 +29,9 @@ def test_every_scene_is_an_item_of_480_pixels(cache):
 
 def test_scenes_are_drawn_once(cache):
     first = load_dataset("scenes")
+    assert not any(cache.iterdir())  # not before they are read
+    for item in first.items:
+        assert item.pixels == 480 * 480
     times = [item.hr_path.stat().st_mtime_ns for item in first.items]
     again = load_dataset("scenes")
     assert [item.hr_path.stat().st_mtime_ns for item in again.items] == times
@@ -60,7 +63,7 @@ def test_other_code_draws_other_files(cache, monkeypatch):
 def test_a_cache_that_cannot_be_written(cache):
     (cache / "scenes").write_text("a file where a folder should be")
     with pytest.raises(LiifBenchError, match="cannot write"):
-        load_dataset("scenes")
+        load_dataset("scenes").fingerprint()
 
 
 def test_the_suite_has_a_number_for_each_metric_on_each_scene_that_it_is_of(cache):
