@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from enum import Enum
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liif_bench.cli.output import put_text
-from liif_bench.errors import LiifBenchError
+from liif_bench.cli.grids import Format, GridFormat, Output, check_output, put_grids
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from liif_bench.analysis.features import FeatureResults
-
-
-class FeaturesFormat(str, Enum):
-    """Formats of the tables."""
-
-    terminal = "terminal"
-    markdown = "markdown"
-    csv = "csv"
 
 
 def features(
     run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
-    style: Annotated[
-        FeaturesFormat, typer.Option("--format", help="Where the tables will be read.")
-    ] = FeaturesFormat.terminal,
+    style: Format = GridFormat.terminal,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -40,9 +30,7 @@ def features(
         Path | None,
         typer.Option(help="Folder for bars of fidelity as PNG; made if it is not there."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write instead of the screen.")
-    ] = None,
+    out: Output = None,
 ) -> None:
     """Print how faithful an encoder's dense features stayed.
 
@@ -50,16 +38,13 @@ def features(
     to sharpen the image and then encode it, or to encode LR and then sharpen
     the features.
     """
-    from rich.console import Console
-
     from liif_bench.analysis.features import feature_results
     from liif_bench.errors import unknown_name
     from liif_bench.records import load_run
     from liif_bench.reports.features import feature_grids
-    from liif_bench.reports.grids import print_grids, render_grids
+    from liif_bench.reports.figures import write_figures
 
-    if style is FeaturesFormat.terminal and out is not None:
-        raise LiifBenchError("--output needs --format markdown or csv")
+    check_output(style, out)
     results = feature_results(load_run(run))
     models = {name for each in results for name in each.upsamplers}
     if baseline is not None and baseline not in models:
@@ -69,28 +54,13 @@ def features(
         for _, encoders in groupby(results, key=lambda each: each.dataset)
         for grid in feature_grids([*encoders], baseline or "bicubic")
     ]
-    written = [] if figures is None else _draw(results, figures)
-    if style is FeaturesFormat.terminal:
-        print_grids(grids, Console())
-    else:
-        put_text(render_grids(grids, style.value), out)
-    for path in written if style is FeaturesFormat.terminal or out is not None else []:
-        print(path)
+    written = [] if figures is None else write_figures(_figures(results), figures)
+    put_grids(grids, style, out, written)
 
 
-def _draw(results: list[FeatureResults], folder: Path) -> list[Path]:
-    """Draw every encoder on every data set; return the files."""
+def _figures(results: Iterable[FeatureResults]) -> Iterator[tuple[tuple[str, ...], Figure]]:
+    """Draw every encoder on every data set; yield figures with the parts of their names."""
     from liif_bench.reports.features import draw_fidelity
-    from liif_bench.reports.figures import write_figure
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LiifBenchError(f"cannot write '{folder}': {error.strerror}") from error
-    written = []
     for each in results:
-        names = (re.sub(r"[^\w.-]+", "-", name) for name in (each.dataset, each.encoder))
-        path = folder / f"{'_'.join(name.strip('-') for name in names)}_fidelity.png"
-        write_figure(draw_fidelity(each), path)
-        written.append(path)
-    return written
+        yield (each.dataset, each.encoder, "fidelity"), draw_fidelity(each)

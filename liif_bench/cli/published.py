@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from liif_bench.cli.grids import Format, GridFormat, Output, check_output, put_grids
 from liif_bench.cli.options import DataRoot, Device, Model, chosen_models
-from liif_bench.cli.output import plain, put_text
+from liif_bench.cli.output import plain
 from liif_bench.errors import LiifBenchError
-
-if TYPE_CHECKING:
-    from liif_bench.reports.grids import Grid
-
-
-class GridFormat(str, Enum):
-    """Formats of a report."""
-
-    terminal = "terminal"
-    markdown = "markdown"
-    csv = "csv"
-
-
-Format = Annotated[GridFormat, typer.Option("--format", help="Where the report will be read.")]
-Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="File to write instead of the screen (not for terminal)."),
-]
 
 
 def reproduce(
@@ -65,7 +46,7 @@ def reproduce(
     """
     from liif_bench.suite import make_plan, parse_scales
 
-    _check_output(style, file)
+    check_output(style, file)
     plan = make_plan(
         suite,
         scales=None if scales is None else parse_scales(scales),
@@ -81,7 +62,7 @@ def reproduce(
         from liif_bench.reports.published import published_grid
         from liif_bench.reproduce import reproduce_plan
     done = reproduce_plan(plan, out, command=["liif-bench", *sys.argv[1:]], progress=Bars(console))
-    _report([published_grid(plan.suite, done.comparisons, done.missing)], style, file)
+    put_grids([published_grid(plan.suite, done.comparisons, done.missing)], style, file)
     console.print(f"run: {plain(str(done.run.path))}", soft_wrap=True, highlight=False)
     if done.missed:
         raise typer.Exit(1)
@@ -126,7 +107,7 @@ def audit(
     from liif_bench.records import MANIFEST
     from liif_bench.suite import check_scale, parse_scales, split_names
 
-    _check_output(style, file)
+    check_output(style, file)
     base = load_protocol(against)
     named = split_names(protocols, "protocol") if protocols else protocol_names()
     presets = [load_protocol(name) for name in named]
@@ -158,20 +139,4 @@ def audit(
             models=chosen_models(models, model),
             data_root=data_root, device=device, progress=Bars(console),
         )  # fmt: skip
-    _report(audit_grids(result), style, file)
-
-
-def _check_output(style: GridFormat, file: Path | None) -> None:
-    if style is GridFormat.terminal and file is not None:
-        raise LiifBenchError("--output needs --format markdown or csv")
-
-
-def _report(grids: Sequence[Grid], style: GridFormat, file: Path | None) -> None:
-    from rich.console import Console
-
-    from liif_bench.reports.grids import print_grids, render_grids
-
-    if style is GridFormat.terminal:
-        print_grids(grids, Console())
-    else:
-        put_text(render_grids(grids, style.value), file)
+    put_grids(audit_grids(result), style, file)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,6 +141,33 @@ def write_figure(figure: Figure, path: Path) -> None:
         write_whole(path, content.getvalue())
     except OSError as error:
         raise LiifBenchError(f"cannot write '{path}': {error.strerror}") from error
+
+
+def write_figures(figures: Iterable[tuple[tuple[str, ...], Figure]], folder: Path) -> list[Path]:
+    """Write figures as PNG into a folder, which is made if it is not there.
+
+    Args:
+        figures: Each with the parts of its name; they are joined, and what a file should not be
+            called is left out of them.
+        folder: Where to.
+
+    Returns:
+        The files.
+
+    Raises:
+        LiifBenchError: The folder or a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LiifBenchError(f"cannot write '{folder}': {error.strerror}") from error
+    written = []
+    for parts, figure in figures:
+        stem = "_".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
+        path = folder / f"{stem}.png"
+        write_figure(figure, path)
+        written.append(path)
+    return written
 
 
 def empty_figure(width: float = 7.5, height: float = 4.5) -> Figure:
