@@ -136,27 +136,27 @@ METRICS = Registry(
         ),
         Entry(
             "mtf50",
-            "liif_bench.metrics.resolution:Mtf50",
+            "liif_bench.metrics.resolution:per_hr_pixel",
             "resolution across a slanted edge, cycles per HR pixel (data set 'scenes')",
         ),
         Entry(
             "mtf50-lr",
-            "liif_bench.metrics.resolution:Mtf50Lr",
+            "liif_bench.metrics.resolution:per_lr_pixel",
             "the same in cycles per LR pixel",
         ),
         Entry(
             "aliasing",
-            "liif_bench.metrics.aliasing:Aliasing",
+            "liif_bench.metrics.aliasing:aliasing",
             "false energy where the truth is finer than LR can hold (data set 'scenes')",
         ),
         Entry(
             "legibility",
-            "liif_bench.metrics.legibility:Legibility",
+            "liif_bench.metrics.legibility:share",
             "share of the glyphs that are most like themselves (data set 'scenes')",
         ),
         Entry(
             "legibility-margin",
-            "liif_bench.metrics.legibility:LegibilityMargin",
+            "liif_bench.metrics.legibility:margin",
             "by how much more like themselves than like the next best",
         ),
     ],

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from liif_bench.errors import NotApplicableError
 from liif_bench.metrics.base import Case, Output
-from liif_bench.metrics.scenes import grey, shown
-from liif_bench.protocol import Protocol
+from liif_bench.metrics.scenes import SceneMetric, grey, shown, tiles
 from liif_bench.scenes.pixels import Array
 from liif_bench.scenes.waves import Waves
-
-Cell = TypeVar("Cell", bound=np.generic)
 
 _GREY = 0.5  # the mean of both scenes
 _LEAST_TILE = 4
@@ -40,51 +36,32 @@ def false_energy(sr: Array, truth: Array, region: npt.NDArray[np.bool_], tile: i
     Raises:
         NotApplicableError: No tile lies in the region.
     """
-    counted = _tiles(region, tile).all(axis=1)
+    counted = tiles(region, tile).all(axis=1)
     if not counted.any():
         raise NotApplicableError("no part of the scene is finer than LR can hold")
-    shown_tiles, true_tiles = _tiles(sr, tile)[counted], _tiles(truth, tile)[counted]
+    shown_tiles, true_tiles = tiles(sr, tile)[counted], tiles(truth, tile)[counted]
     energy = (true_tiles**2).sum(axis=1)
     gain = np.maximum((shown_tiles * true_tiles).sum(axis=1) / np.maximum(energy, 1e-12), 0)
     rest = shown_tiles - gain[:, None] * true_tiles
     return float((rest**2).sum() / energy.sum())
 
 
-def _tiles(plane: npt.NDArray[Cell], side: int) -> npt.NDArray[Cell]:
-    """Cut `(H, W)` into tiles, `(tiles, side * side)`."""
-    rows, columns = (length // side for length in plane.shape)
-    whole = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    return whole.swapaxes(1, 2).reshape(rows * columns, side * side)
+def _measured(case: Case, output: Output) -> float:
+    """False energy of SR; the truth is HR, tiles are as wide as the finest period of LR."""
+    seen = shown(
+        case,
+        Waves,  # type: ignore[type-abstract] # it is only asked for, never made
+        "zone plates and Siemens stars",
+    )
+    tile = max(_LEAST_TILE, math.ceil(2 * case.scale))
+    region = seen.scene.frequency(seen.pixels) > seen.side / (2 * case.scale)
+    return false_energy(grey(output.sr) - _GREY, grey(case.hr) - _GREY, region, tile)
 
 
-@dataclass(frozen=True)
-class Aliasing:
-    """False energy where the zone plate or the Siemens star is finer than LR's Nyquist frequency.
-
-    The truth is HR; tiles are as wide as the finest period that LR can hold.
-    """
-
-    device: str = "cpu"
-    name: str = "aliasing"
-    higher_is_better: bool = False
-
-    def variant(self, protocol: Protocol) -> str:
-        """Name the region, the tiles and the unit."""
-        del protocol
-        return "false energy / HR's energy, above 1 / (2 s) cycles per pixel, tiles of 2 s, grey"
-
-    def needs(self, protocol: Protocol) -> tuple[str, ...]:
-        """Return nothing: no weights are read."""
-        del protocol
-        return ()
-
-    def score(self, case: Case, output: Output) -> float:
-        """Measure; see `false_energy`."""
-        seen = shown(
-            case,
-            Waves,  # type: ignore[type-abstract] # it is only asked for, never made
-            "zone plates and Siemens stars",
-        )
-        tile = max(_LEAST_TILE, math.ceil(2 * case.scale))
-        region = seen.scene.frequency(seen.pixels) > seen.side / (2 * case.scale)
-        return false_energy(grey(output.sr) - _GREY, grey(case.hr) - _GREY, region, tile)
+aliasing = partial(
+    SceneMetric,
+    name="aliasing",
+    says="false energy / HR's energy, above 1 / (2 s) cycles per pixel, tiles of 2 s, grey",
+    measure=_measured,
+    higher_is_better=False,
+)

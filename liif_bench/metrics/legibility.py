@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
 
 from liif_bench.errors import NotApplicableError
 from liif_bench.metrics.base import Case, Output
-from liif_bench.metrics.scenes import grey, shown
-from liif_bench.protocol import Protocol
+from liif_bench.metrics.scenes import SceneMetric, grey, shown, tiles
 from liif_bench.scenes.pixels import Array, Pixels
 from liif_bench.scenes.text import Text, alphabet
 from liif_bench.upsamplers.base import pixel_window
@@ -65,6 +63,7 @@ def _templates(text: Text, side: int, cell: int) -> Array:
 
 
 def _margins(case: Case, output: Output) -> Array:
+    """By how much each glyph of a text is most like itself; see `match_margins`."""
     seen = shown(case, Text, "text")
     cell, rest = divmod(seen.side, seen.scene.cells)
     rows, columns = (length // cell for length in case.size)
@@ -72,59 +71,24 @@ def _margins(case: Case, output: Output) -> Array:
         raise NotApplicableError("no glyph of this text covers whole pixels of HR")
 
     def match() -> Array:
-        page = grey(output.sr)[: rows * cell, : columns * cell]
-        cells = page.reshape(rows, cell, columns, cell).swapaxes(1, 2)
         right = seen.scene.glyphs[:rows, :columns].ravel()
         templates = _templates(seen.scene, seen.side, cell)
-        return match_margins(cells.reshape(rows * columns, -1), templates, right)
+        return match_margins(tiles(grey(output.sr), cell), templates, right)
 
     return output.memo.once("glyph margins", match)
 
 
-@dataclass(frozen=True)
-class Legibility:
-    """Share of the glyphs that are more like themselves than like any other glyph."""
-
-    device: str = "cpu"
-    name: str = "legibility"
-    higher_is_better: bool = True
-
-    def variant(self, protocol: Protocol) -> str:
-        """Name the method and the alphabet."""
-        del protocol
-        return _METHOD
-
-    def needs(self, protocol: Protocol) -> tuple[str, ...]:
-        """Return nothing: no weights are read."""
-        del protocol
-        return ()
-
-    def score(self, case: Case, output: Output) -> float:
-        """Measure; see `match_margins`."""
-        return float((_margins(case, output) > 0).mean())
-
-
-@dataclass(frozen=True)
-class LegibilityMargin:
-    """Mean over the glyphs of by how much they are more like themselves than the next best."""
-
-    device: str = "cpu"
-    name: str = "legibility-margin"
-    higher_is_better: bool = True
-
-    def variant(self, protocol: Protocol) -> str:
-        """Name the method and the alphabet."""
-        del protocol
-        return _METHOD
-
-    def needs(self, protocol: Protocol) -> tuple[str, ...]:
-        """Return nothing: no weights are read."""
-        del protocol
-        return ()
-
-    def score(self, case: Case, output: Output) -> float:
-        """Measure; see `match_margins`."""
-        return float(_margins(case, output).mean())
-
-
 _METHOD = "correlation with clean A-Z, 0-9 at the size of HR, in place, grey"
+
+share = partial(
+    SceneMetric,
+    name="legibility",
+    says=_METHOD,
+    measure=lambda case, output: float((_margins(case, output) > 0).mean()),
+)
+margin = partial(
+    SceneMetric,
+    name="legibility-margin",
+    says=_METHOD,
+    measure=lambda case, output: float(_margins(case, output).mean()),
+)

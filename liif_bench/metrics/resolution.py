@@ -8,15 +8,14 @@ times finer than the image. The spectrum of its derivative is the modulation tra
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.stats import theilslopes
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.metrics.base import Case, Output
-from liif_bench.metrics.scenes import grey, shown
-from liif_bench.protocol import Protocol
+from liif_bench.metrics.scenes import SceneMetric, grey, shown
 from liif_bench.scenes.edge import SlantedEdge
 from liif_bench.scenes.pixels import Array
 
@@ -144,54 +143,17 @@ def _measured(case: Case, output: Output) -> float:
     return output.memo.once("mtf50", measure)
 
 
-@dataclass(frozen=True)
-class Mtf50:
-    """MTF50 across a slanted edge, in cycles per HR pixel."""
-
-    device: str = "cpu"
-    name: str = "mtf50"
-    higher_is_better: bool = True
-
-    def variant(self, protocol: Protocol) -> str:
-        """Name the unit and the choices of the method."""
-        del protocol
-        return f"cycles per HR pixel, {_METHOD}"
-
-    def needs(self, protocol: Protocol) -> tuple[str, ...]:
-        """Return nothing: no weights are read."""
-        del protocol
-        return ()
-
-    def score(self, case: Case, output: Output) -> float:
-        """Measure; see `mtf50`."""
-        return _measured(case, output)
-
-
-@dataclass(frozen=True)
-class Mtf50Lr:
-    """The same in cycles per LR pixel: what the enlargement resolves of what LR was made of.
-
-    It grows with the scale as long as finer rendering shows more, and is 0.5 where SR resolves
-    just what LR's pixels can hold.
-    """
-
-    device: str = "cpu"
-    name: str = "mtf50-lr"
-    higher_is_better: bool = True
-
-    def variant(self, protocol: Protocol) -> str:
-        """Name the unit and the choices of the method."""
-        del protocol
-        return f"cycles per LR pixel, {_METHOD}"
-
-    def needs(self, protocol: Protocol) -> tuple[str, ...]:
-        """Return nothing: no weights are read."""
-        del protocol
-        return ()
-
-    def score(self, case: Case, output: Output) -> float:
-        """Measure; see `mtf50`."""
-        return _measured(case, output) * case.scale
-
-
 _METHOD = f"slanted edge, x{OVERSAMPLING} oversampled, Theil-Sen line, Hann, shave s, grey"
+
+per_hr_pixel = partial(
+    SceneMetric, name="mtf50", says=f"cycles per HR pixel, {_METHOD}", measure=_measured
+)
+
+# What the enlargement resolves of what LR was made of. It grows with the scale as long as finer
+# rendering shows more, and is 0.5 where SR resolves just what LR's pixels can hold.
+per_lr_pixel = partial(
+    SceneMetric,
+    name="mtf50-lr",
+    says=f"cycles per LR pixel, {_METHOD}",
+    measure=lambda case, output: _measured(case, output) * case.scale,
+)

@@ -2,22 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError, NotApplicableError
-from liif_bench.metrics.base import Case
+from liif_bench.metrics.base import Case, Output
+from liif_bench.protocol import Protocol
 from liif_bench.scenes import Scene, find_drawn
 from liif_bench.scenes.pixels import Array, Pixels
 from liif_bench.upsamplers.base import pixel_window
 
 S = TypeVar("S", bound=Scene)
+Cell = TypeVar("Cell", bound=np.generic)
 
 _ROUNDING = 0.5 / 255
 _TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class SceneMetric:
+    """A number made of what an output of a scene shows. No network is asked, no weights are read.
+
+    Attributes:
+        device: Not used.
+        name: As in tables and records.
+        says: The variant: unit and choices of the method.
+        measure: Makes the number.
+        higher_is_better: Direction.
+    """
+
+    device: str
+    name: str
+    says: str
+    measure: Callable[[Case, Output], float]
+    higher_is_better: bool = True
+
+    def variant(self, protocol: Protocol) -> str:
+        """Name the unit and the choices of the method."""
+        del protocol
+        return self.says
+
+    def needs(self, protocol: Protocol) -> tuple[str, ...]:
+        """Return nothing: no weights are read."""
+        del protocol
+        return ()
+
+    def score(self, case: Case, output: Output) -> float:
+        """Measure.
+
+        Raises:
+            NotApplicableError: The case shows no scene of which this can be measured.
+            LiifBenchError: It cannot be measured of this output.
+        """
+        return self.measure(case, output)
 
 
 @dataclass(frozen=True)
@@ -71,3 +113,10 @@ def grey(image: Tensor) -> Array:
     """Return the mean of R, G and B of a `(3, H, W)` image, `(H, W)` in float64."""
     plane: Array = np.asarray(image.double().mean(dim=0).cpu())
     return plane
+
+
+def tiles(plane: npt.NDArray[Cell], side: int) -> npt.NDArray[Cell]:
+    """Cut `(H, W)` into square tiles, `(tiles, side * side)`; what is left over is dropped."""
+    rows, columns = (length // side for length in plane.shape)
+    whole = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return whole.swapaxes(1, 2).reshape(rows * columns, side * side)
