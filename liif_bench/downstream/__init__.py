@@ -7,6 +7,9 @@ from liif_bench.registry import Entry, Registry
 ONE_CROP = 256
 """Pixels of the shorter side at which ImageNet classifiers are usually scored, on the centre."""
 
+CROPS = 64
+"""Random crops of an image that test-time augmentation looks at."""
+
 VIEWS = "views"
 """Name of the table of single zoomed views, beside a run's records."""
 
@@ -93,4 +96,13 @@ ENCODERS = Registry(
     members=("name", "sha256", "stride", "native", "features"),
 )
 
-__all__ = ["ADAPTED", "AUGMENTED", "CLASSIFIERS", "ENCODERS", "FEATURES", "ONE_CROP", "VIEWS"]
+__all__ = [
+    "ADAPTED",
+    "AUGMENTED",
+    "CLASSIFIERS",
+    "CROPS",
+    "ENCODERS",
+    "FEATURES",
+    "ONE_CROP",
+    "VIEWS",
+]

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 
+from liif_bench.downstream import CROPS
 from liif_bench.downstream.views import CROP, Sources, picture
 from liif_bench.metrics.base import Case, Output
 from liif_bench.upsamplers.base import pixel_window
 
-CROPS = 64
 AREA = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 
@@ -59,12 +59,6 @@ def regions(case: Case, count: int = CROPS) -> tuple[Region, ...]:
         torch.default_generator.manual_seed(seed)
         drawn = [RandomResizedCrop.get_params(case.hr, AREA, RATIO) for _ in range(count)]
     return tuple(Region(*each) for each in drawn)
-
-
-def crops_of_truth(case: Case, count: int = CROPS) -> Iterator[Tensor]:
-    """Yield random resized crops of HR, `(3, 224, 224)` in [0, 1]: cut out, then resized."""
-    for region in regions(case, count):
-        yield _resized(case.hr, region)
 
 
 def crops_of_answer(case: Case, output: Output, count: int = CROPS) -> Iterator[Tensor]:

@@ -15,11 +15,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from timm.data.config import resolve_model_data_config
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 from torchvision.models import vgg16 as torchvision_vgg16
 
 from liif_bench.downstream import ENCODERS
-from liif_bench.downstream.classifiers import load_classifier, timm_network
+from liif_bench.downstream.classifiers import load_classifier
+from liif_bench.downstream.networks import frozen, normalised, timm_network
 from liif_bench.errors import LiifBenchError
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.readers import lpips_trunk
@@ -27,7 +29,6 @@ from liif_bench.weights.registry import lookup
 
 _BATCH = 8
 _VGG_LAYERS = {"relu1_2": 3, "relu2_2": 8, "relu3_3": 15, "relu4_3": 22, "relu5_3": 29}
-_VGG_MEAN, _VGG_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _VGG_NATIVE = 224
 
 
@@ -74,13 +75,10 @@ class Encoder:
                 f"encoder '{self.name}' needs sides that are multiples of {self.stride}, got"
                 f" {width}x{height} pixels"
             )
-        mean = images.new_tensor(self.mean).view(3, 1, 1)
-        std = images.new_tensor(self.std).view(3, 1, 1)
-        made = []
-        for batch in images.split(_BATCH):
-            normalised = ((batch - mean) / std).to(self.device, memory_format=torch.channels_last)
-            made.append(self.model(normalised).float().cpu())
-        return torch.cat(made)
+        batches = (
+            normalised(batch, self.mean, self.std, self.device) for batch in images.split(_BATCH)
+        )
+        return torch.cat([self.model(batch).float().cpu() for batch in batches])
 
 
 @lru_cache(maxsize=8)
@@ -168,11 +166,11 @@ def _vgg16(layer: str, device: str) -> Encoder:
     model.load_state_dict({name: trunk[name] for name in model.state_dict()})
     return Encoder(
         name=f"vgg16@{layer}",
-        model=_frozen(model, device),
+        model=frozen(model, device),
         stride=2 ** [*_VGG_LAYERS].index(layer),
         native=_VGG_NATIVE,
-        mean=_VGG_MEAN,
-        std=_VGG_STD,
+        mean=IMAGENET_DEFAULT_MEAN,
+        std=IMAGENET_DEFAULT_STD,
         device=device,
         sha256=lookup(weights_id).sha256,
     )
@@ -216,7 +214,7 @@ def from_timm(device: str, argument: str) -> Encoder:
     config = resolve_model_data_config(model)
     return Encoder(
         name=f"timm:{argument}",
-        model=_frozen(_Tokens(model), device),
+        model=frozen(_Tokens(model), device),
         stride=patch[0],
         native=config["input_size"][-1],
         mean=config["mean"],
@@ -224,9 +222,3 @@ def from_timm(device: str, argument: str) -> Encoder:
         device=device,
         sha256=sha256,
     )
-
-
-def _frozen(model: nn.Module, device: str) -> nn.Module:
-    # Channels last is the faster layout for convolutions on the CPU.
-    model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
-    return model

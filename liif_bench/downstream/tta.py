@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from liif_bench.downstream import ADAPTED, AUGMENTED, ONE_CROP
+from liif_bench.downstream import ADAPTED, AUGMENTED, CROPS, ONE_CROP
 from liif_bench.downstream.adapt import LEARNING_RATE, PRIOR, Adaptable, adapted, logits_under
-from liif_bench.downstream.augment import CROPS, crops_of_answer
+from liif_bench.downstream.augment import crops_of_answer
 from liif_bench.downstream.classifiers import title
 from liif_bench.downstream.views import CROP, one_crop_of_answer
 from liif_bench.downstream.zoom import ClassifierMetric, opinions, ranks, right_classes

@@ -16,13 +16,8 @@ import open_clip
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from liif_bench.downstream.classifiers import (
-    LONGEST_REASON,
-    Classifier,
-    read_state,
-    ready,
-    state_sha256,
-)
+from liif_bench.downstream.classifiers import Classifier, ready
+from liif_bench.downstream.networks import LONGEST_REASON, read_state, state_sha256
 from liif_bench.errors import LiifBenchError, one_line, shorten, unknown_name
 from liif_bench.hashing import file_sha256
 from liif_bench.paths import user_path

@@ -13,7 +13,8 @@ from liif_bench.downstream.adapt import (
     marginal_entropy,
     mixed_statistics,
 )
-from liif_bench.downstream.classifiers import Classifier, load_classifier, state_sha256
+from liif_bench.downstream.classifiers import Classifier, load_classifier
+from liif_bench.downstream.networks import state_sha256
 
 COUNT = 6
 

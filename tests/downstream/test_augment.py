@@ -7,12 +7,11 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.functional import resized_crop
 
+from liif_bench.downstream import CROPS
 from liif_bench.downstream.augment import (
     AREA,
-    CROPS,
     RATIO,
     crops_of_answer,
-    crops_of_truth,
     regions,
 )
 from liif_bench.evaluate import answer_case
@@ -39,6 +38,19 @@ def tensor(image):
 def case_of(image, scale=4, item="photo"):
     lr = resample(image, (image.height // scale, image.width // scale), Image.Resampling.BICUBIC)
     return Case(PROTOCOL, float(scale), tensor(lr), tensor(image), "made", (), item)
+
+
+def crops_of_truth(case, count=CROPS):
+    """Regions of HR, cut out and resized by Pillow."""
+    for top, left, height, width in regions(case, count):
+        part = Image.fromarray(to_uint8(case.hr[:, top : top + height, left : left + width]))
+        yield tensor(resample(part, (224, 224), Image.Resampling.BICUBIC))
+
+
+def crops_of_hr(case, count=CROPS):
+    """What is shown of HR among the models."""
+    output = answer_case(load_upsampler("hr"), case, whole=False).output
+    return crops_of_answer(case, output, count)
 
 
 @pytest.fixture
@@ -106,7 +118,7 @@ def test_regions_depend_on_item_and_size_alone(case):
 
 
 def test_crops_of_hr_are_cut_and_resized_as_torchvision_does(case):
-    for region, crop in zip(regions(case), crops_of_truth(case), strict=True):
+    for region, crop in zip(regions(case), crops_of_hr(case), strict=True):
         image = Image.fromarray(to_uint8(case.hr))
         expected = resized_crop(image, *region, [224, 224], InterpolationMode.BICUBIC)
         # Pillow chooses the order of its two passes by itself since version 13
@@ -115,8 +127,7 @@ def test_crops_of_hr_are_cut_and_resized_as_torchvision_does(case):
 
 
 def test_hr_among_the_models_is_hr(case):
-    output = answer_case(load_upsampler("hr"), case, whole=False).output
-    got = torch.stack([*crops_of_answer(case, output, 8)])
+    got = torch.stack([*crops_of_hr(case, 8)])
     assert torch.equal(got, torch.stack([*crops_of_truth(case, 8)]))
 
 

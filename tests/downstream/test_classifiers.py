@@ -14,8 +14,8 @@ from liif_bench.downstream.classifiers import (
     TIMM_NAMES,
     Classifier,
     load_classifier,
-    state_sha256,
 )
+from liif_bench.downstream.networks import state_sha256
 from liif_bench.errors import LiifBenchError
 
 
