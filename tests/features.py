@@ -1,8 +1,9 @@
 """A run with a table of features made up, for tests of what reads them."""
 
-import numpy as np
+from functools import partial
 
-from liif_bench.records import SCHEMA_VERSION, CaseRows, load_run, write_details, write_manifest
+import numpy as np
+from views import run_of
 
 ROUTES = ("image", "bilinear")
 CHANNELS = 5
@@ -39,9 +40,4 @@ def made_up_features(
     return table, truths
 
 
-def run_of_features(folder, *tables):
-    """A finished run that keeps these tables of features."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_manifest(folder, {"schema_version": SCHEMA_VERSION, "finished": "2026"})
-    write_details(folder, [CaseRows([], {"features": table}) for table in tables])
-    return load_run(folder)
+run_of_features = partial(run_of, name="features")

@@ -1,4 +1,4 @@
-"""A run with zoomed views made up, for tests of what reads them."""
+"""Runs with tables made up, of zoomed views and random crops, for tests of what reads them."""
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def made_up_views(items, models, *, scale=4.0, seed=0, labelled=True, sizes=SIZE
 
 
 def run_of(folder, *tables, name="views"):
-    """A finished run that keeps these tables of views."""
+    """A finished run that keeps these tables, of views or of that name, under each other."""
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder, {"schema_version": SCHEMA_VERSION, "finished": "2026"})
     write_details(folder, [CaseRows([], {name: table}) for table in tables])

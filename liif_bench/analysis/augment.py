@@ -11,6 +11,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from liif_bench.analysis.kept import KeptRows
 from liif_bench.analysis.zoom import Estimate, Gain, bootstrapped, paired
 from liif_bench.downstream import ADAPTED, AUGMENTED
 from liif_bench.records import Run
@@ -25,26 +26,8 @@ _CASE = ["dataset", "item", "scale", "upsampler"]
 
 
 @dataclass(frozen=True)
-class AugmentResults:
-    """What was recognised of the labelled images of one data set.
-
-    Attributes:
-        dataset: Its name.
-        rows: Rows of the tables: item, scale, upsampler, method, rank.
-    """
-
-    dataset: str
-    rows: pd.DataFrame
-
-    @cached_property
-    def scales(self) -> tuple[float, ...]:
-        """Scales, ascending."""
-        return tuple(sorted(float(scale) for scale in self.rows["scale"].unique()))
-
-    @cached_property
-    def upsamplers(self) -> tuple[str, ...]:
-        """Upsamplers in the order of the run."""
-        return tuple(str(name) for name in self.rows["upsampler"].unique())
+class AugmentResults(KeptRows):
+    """What was recognised of the labelled images of one data set: their method and rank."""
 
     @cached_property
     def methods(self) -> tuple[str, ...]:

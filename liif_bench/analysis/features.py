@@ -9,20 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from liif_bench.analysis.zoom import RESAMPLES, Estimate
+from liif_bench.analysis.kept import KeptRows
+from liif_bench.analysis.zoom import CONFIDENCE, RESAMPLES, Estimate, Floats
 from liif_bench.downstream import FEATURES
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run
-
-CONFIDENCE = 95
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -86,28 +82,14 @@ class Way:
 
 
 @dataclass(frozen=True)
-class FeatureResults:
+class FeatureResults(KeptRows):
     """The features of one encoder on one data set.
 
     Attributes:
-        dataset: Its name.
         encoder: The encoder's name.
-        rows: Of the table.
     """
 
-    dataset: str
     encoder: str
-    rows: pd.DataFrame
-
-    @cached_property
-    def scales(self) -> tuple[float, ...]:
-        """Scales, ascending."""
-        return tuple(sorted(float(scale) for scale in self.rows["scale"].unique()))
-
-    @cached_property
-    def upsamplers(self) -> tuple[str, ...]:
-        """Upsamplers in the order of the run."""
-        return tuple(str(name) for name in self.rows["upsampler"].unique())
 
     @cached_property
     def routes(self) -> tuple[str, ...]:
@@ -120,11 +102,18 @@ class FeatureResults:
         pairs = self.rows[["upsampler", "route"]].drop_duplicates()
         return tuple(Way(str(name), str(route)) for name, route in pairs.itertuples(index=False))
 
+    @cached_property
+    def _items(self) -> dict[float, tuple[str, ...]]:
+        counts = self.rows.groupby(["scale", "item"], sort=True).size()
+        whole = counts.index[counts == len(self.ways)]
+        return {
+            scale: tuple(str(item) for each, item in whole if each == scale)
+            for scale in self.scales
+        }
+
     def items(self, scale: float) -> tuple[str, ...]:
         """Return the images that every way has at a scale, so that all are over one set."""
-        mine = self.rows[self.rows["scale"] == scale]
-        counts = mine.groupby("item", sort=True).size()
-        return tuple(str(item) for item in counts.index[counts == len(self.ways)])
+        return self._items[scale]
 
     def channels(self) -> int:
         """Return the channels of a token."""
@@ -153,6 +142,17 @@ class FeatureResults:
         errors: Floats = (mine["mse"] * mine["tokens"]).to_numpy(np.float64)
         return errors
 
+    @cached_property
+    def _spreads(self) -> dict[float, Floats]:
+        """Var(F_HR) times the tokens of the set and of each resample, by scale."""
+        spreads = {}
+        for scale in self.scales:
+            if self.items(scale):
+                moments = self.moments(scale)
+                counts = _counts(len(moments.tokens))
+                spreads[scale] = moments.variance(counts) * (counts @ moments.tokens)
+        return spreads
+
     def fidelity(self, scale: float, way: Way) -> Estimate | None:
         """Return Var(F_HR) / MSE(F, F_HR) of the set with its interval; None without images.
 
@@ -161,10 +161,7 @@ class FeatureResults:
         errors = self._errors(scale, way)
         if not len(errors):
             return None
-        moments = self.moments(scale)
-        counts = _counts(len(errors))
-        spread = _ratio(moments.variance(counts), counts @ errors / (counts @ moments.tokens))
-        return _estimate(spread, len(errors))
+        return _estimate(_ratio(self._spreads[scale], _counts(len(errors)) @ errors), len(errors))
 
     def gain(self, scale: float, way: Way, baseline: Way) -> Estimate | None:
         """Return the fidelity of a way over that of another, paired by image.
@@ -207,9 +204,10 @@ def feature_results(run: Run) -> list[FeatureResults]:
             " feature-mse:efficientnet-lite0@3"
         )
     groups = rows.groupby(["dataset", "encoder"], sort=False)
-    return [FeatureResults(str(data), str(encoder), group) for (data, encoder), group in groups]
+    return [FeatureResults(str(data), group, str(encoder)) for (data, encoder), group in groups]
 
 
+@cache
 def _counts(images: int) -> Floats:
     """Return how often each image is in the set and in its resamples, `(1 + RESAMPLES, images)`.
 

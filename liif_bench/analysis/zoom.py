@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from liif_bench.analysis.kept import KeptRows
 from liif_bench.downstream import ONE_CROP, VIEWS
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run
@@ -22,7 +23,7 @@ from liif_bench.records import Run
 RESAMPLES = 9999
 BINS = 15
 _CENTRE = 1
-_CONFIDENCE = 95
+CONFIDENCE = 95
 
 Floats = npt.NDArray[np.float64]
 
@@ -197,41 +198,23 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class ZoomResults:
-    """The views of one data set.
-
-    Attributes:
-        dataset: Its name.
-        views: Rows of the table, with the columns top1 and top5 added.
-    """
-
-    dataset: str
-    views: pd.DataFrame
-
-    @cached_property
-    def scales(self) -> tuple[float, ...]:
-        """Scales, ascending."""
-        return tuple(sorted(float(scale) for scale in self.views["scale"].unique()))
-
-    @cached_property
-    def upsamplers(self) -> tuple[str, ...]:
-        """Upsamplers in the order of the run."""
-        return tuple(str(name) for name in self.views["upsampler"].unique())
+class ZoomResults(KeptRows):
+    """The views of one data set, with the columns top1 and top5 added (NaN without a label)."""
 
     @property
     def images(self) -> int:
         """Images of which there are views."""
-        return int(self.views["item"].nunique())
+        return int(self.rows["item"].nunique())
 
     @property
     def labelled(self) -> int:
         """Images of them that have a label."""
-        return int(self.views.dropna(subset="top1")["item"].nunique())
+        return int(self.rows.dropna(subset="top1")["item"].nunique())
 
     def seen(self, upsampler: str, scale: float) -> Seen:
         """Return the views of an upsampler at a scale."""
-        mine = (self.views["upsampler"] == upsampler) & (self.views["scale"] == scale)
-        return Seen(upsampler, scale, self.views[mine])
+        mine = (self.rows["upsampler"] == upsampler) & (self.rows["scale"] == scale)
+        return Seen(upsampler, scale, self.rows[mine])
 
 
 def zoom_results(run: Run) -> list[ZoomResults]:
@@ -260,7 +243,7 @@ def bootstrapped(values: Floats) -> Estimate:
         values: One per image, at least one.
     """
     means = values[_draws(len(values))].mean(axis=1)
-    tail = (100 - _CONFIDENCE) / 2
+    tail = (100 - CONFIDENCE) / 2
     low, high = np.percentile(means, [tail, 100 - tail])
     return Estimate(float(values.mean()), float(low), float(high), len(values))
 

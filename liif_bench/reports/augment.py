@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from liif_bench.analysis.augment import ONE, PLACES, AugmentResults
-from liif_bench.downstream import ONE_CROP
-from liif_bench.reports.grids import Grid
+from liif_bench.downstream import CROPS, ONE_CROP
+from liif_bench.reports.grids import Grid, lacking
 from liif_bench.reports.zoom import p_value_text, range_text, signed_text
 
 _LEGEND = (
-    f"one: the view at {ONE_CROP}, centre; mean: of the probabilities on 64 random resized crops;"
-    " memo: the one crop, after one step towards a lower entropy of that mean"
+    f"one: the view at {ONE_CROP}, centre; mean: of the probabilities on {CROPS} random resized"
+    " crops; memo: the one crop, after one step towards a lower entropy of that mean"
 )
 _TEST = "p: McNemar's exact test"
 
@@ -52,7 +52,7 @@ def _accuracy(results: AugmentResults, scale: float) -> Grid:
     )
     everyone = results.images()
     short = tuple(
-        f"{name}: {results.images(name)} of {everyone} images; the run's records say why"
+        lacking(name, results.images(name), everyone)
         for name in results.upsamplers
         if results.images(name) < everyone
     )

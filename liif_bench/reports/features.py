@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from liif_bench.analysis.features import FeatureResults, Way
 from liif_bench.analysis.zoom import Estimate
 from liif_bench.reports.figures import COLOURS, empty_figure
-from liif_bench.reports.grids import Grid
+from liif_bench.reports.grids import Grid, lacking
 from liif_bench.reports.tables import DASH
+from liif_bench.upsamplers import TRUTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 IMAGE = "image"
-CEILING = "hr"
 _FROM_LR = "bilinear"
 _LEGEND = (
     "image: encode SR; tiles: encode SR in tiles of the encoder's native size; bilinear,"
@@ -46,8 +46,16 @@ def feature_grids(results: Sequence[FeatureResults], baseline: str) -> list[Grid
     return [grid for grid in grids if grid.rows]
 
 
-def _heads(results: Sequence[FeatureResults]) -> tuple[str, ...]:
-    return tuple(each.encoder for each in results)
+def _grid(
+    results: Sequence[FeatureResults],
+    title: str,
+    rows: Sequence[tuple[str, ...]],
+    notes: tuple[str, ...] = (),
+    route: str = "route",
+) -> Grid:
+    """Return a table with a row per upsampler and route and a column per encoder."""
+    heads = ("model", route, *(each.encoder for each in results))
+    return Grid(f"{results[0].dataset}: {title}", heads, tuple(rows), names=2, notes=notes)
 
 
 def _ways(results: Sequence[FeatureResults]) -> list[Way]:
@@ -64,13 +72,12 @@ def _fidelities(results: Sequence[FeatureResults], scale: float) -> Grid:
         for way in _ways(results)
     ]
     shuffled = [each.shuffled(scale) for each in results]
-    rows.append(("hr", "shuffled", *map(_number, shuffled)))
-    return Grid(
-        f"{results[0].dataset}: x{scale:g}, fidelity of features ↑ with 95 % intervals",
-        ("model", "route", *_heads(results)),
-        tuple(rows),
-        names=2,
-        notes=(*_counts(results, scale), *_LEGEND, _SHUFFLED),
+    rows.append((TRUTH, "shuffled", *map(_number, shuffled)))
+    return _grid(
+        results,
+        f"x{scale:g}, fidelity of features ↑ with 95 % intervals",
+        rows,
+        (*_counts(results, scale), *_LEGEND, _SHUFFLED),
     )
 
 
@@ -79,12 +86,11 @@ def _cosines(results: Sequence[FeatureResults], scale: float) -> Grid:
     for way in _ways(results):
         means = [each.cosine(scale, way) if way in each.ways else None for each in results]
         rows.append((way.upsampler, way.route, *map(_number, means)))
-    return Grid(
-        f"{results[0].dataset}: x{scale:g}, cosine of tokens with HR's ↑",
-        ("model", "route", *_heads(results)),
-        tuple(rows),
-        names=2,
-        notes=("mean over the tokens of all images; it does not see how long tokens are",),
+    return _grid(
+        results,
+        f"x{scale:g}, cosine of tokens with HR's ↑",
+        rows,
+        ("mean over the tokens of all images; it does not see how long tokens are",),
     )
 
 
@@ -92,7 +98,7 @@ def _counts(results: Sequence[FeatureResults], scale: float) -> tuple[str, ...]:
     """Say over how many images, and of which encoder some are lacking."""
     whole = max(int(each.rows["item"].nunique()) for each in results)
     lacking = tuple(
-        f"{each.encoder}: {len(each.items(scale))} of {whole} images; the run's records say why"
+        lacking(each.encoder, len(each.items(scale)), whole)
         for each in results
         if len(each.items(scale)) < whole
     )
@@ -102,25 +108,24 @@ def _counts(results: Sequence[FeatureResults], scale: float) -> tuple[str, ...]:
 def _image_or_features(results: Sequence[FeatureResults], scale: float) -> Grid:
     rows = []
     for way in _ways(results):
-        if way.route == IMAGE or way.upsampler == CEILING:
+        if way.route == IMAGE or way.upsampler == TRUTH:
             continue
         image = Way(way.upsampler, IMAGE)
         gains = (each.gain(scale, image, way) if way in each.ways else None for each in results)
         rows.append((way.upsampler, way.route, *map(_shown, gains)))
-    return Grid(
-        f"{results[0].dataset}: x{scale:g}, fidelity of the route image over another's,"
-        " paired by image",
-        ("model", "over route", *_heads(results)),
-        tuple(rows),
-        names=2,
-        notes=("above 1: sharpening the image and then encoding it is better",),
+    return _grid(
+        results,
+        f"x{scale:g}, fidelity of the route image over another's, paired by image",
+        rows,
+        ("above 1: sharpening the image and then encoding it is better",),
+        "over route",
     )
 
 
 def _upsamplers(results: Sequence[FeatureResults], scale: float, baseline: str) -> Grid:
     rows = []
     for way in _ways(results):
-        if way.upsampler in (baseline, CEILING) or way.route == _FROM_LR:
+        if way.upsampler in (baseline, TRUTH) or way.route == _FROM_LR:
             continue
         base = Way(baseline, way.route)
         gains = (
@@ -128,13 +133,8 @@ def _upsamplers(results: Sequence[FeatureResults], scale: float, baseline: str) 
             for each in results
         )
         rows.append((way.upsampler, way.route, *map(_shown, gains)))
-    return Grid(
-        f"{results[0].dataset}: x{scale:g}, fidelity over that of {baseline} by the same route,"
-        " paired by image",
-        ("model", "route", *_heads(results)),
-        tuple(rows),
-        names=2,
-    )
+    title = f"x{scale:g}, fidelity over that of {baseline} by the same route, paired by image"
+    return _grid(results, title, rows)
 
 
 def _number(value: float | None) -> str:
@@ -158,7 +158,7 @@ def draw_fidelity(results: FeatureResults) -> Figure:
     Raises:
         LiifBenchError: matplotlib is not installed.
     """
-    names = [name for name in results.upsamplers if name != CEILING] or [*results.upsamplers]
+    names = [name for name in results.upsamplers if name != TRUTH] or [*results.upsamplers]
     figure = empty_figure(width=1.5 + 3.2 * len(results.scales), height=3.4)
     plots = figure.subplots(1, len(results.scales), sharey=True, squeeze=False)[0]
     width = 0.8 / len(names)

@@ -38,6 +38,11 @@ class Grid:
     styles: dict[int, str] = field(default_factory=dict)
 
 
+def lacking(who: str, images: int, whole: int) -> str:
+    """Return the note that somebody has values of some images only."""
+    return f"{who}: {images} of {whole} images; the run's records say why"
+
+
 def print_grids(grids: Sequence[Grid], console: Console) -> None:
     """Print tables on a terminal; numbers that do not fit its width go into a further block."""
     for grid in grids:

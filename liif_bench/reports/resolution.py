@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from liif_bench.analysis.resolution import GROWTH, Resolution
 from liif_bench.reports.grids import Grid
-
-_DASH = "–"
-_CEILING = "hr"
+from liif_bench.reports.tables import DASH
+from liif_bench.upsamplers import TRUTH
 
 
 def resolution_grids(found: Sequence[Resolution]) -> list[Grid]:
@@ -25,7 +24,7 @@ def resolution_grids(found: Sequence[Resolution]) -> list[Grid]:
     for dataset in dict.fromkeys(each.dataset for each in found):
         here = [each for each in found if each.dataset == dataset]
         scales = sorted({scale for each in here for scale in each.per_lr})
-        truth = next((each for each in here if each.upsampler == _CEILING), None)
+        truth = next((each for each in here if each.upsampler == TRUTH), None)
         grids.append(
             Grid(
                 title=f"{dataset}: MTF50 in cycles per LR pixel",
@@ -50,7 +49,7 @@ def _real_zoom(
 ) -> Grid:
     def real(each: Resolution, scale: float) -> str:
         if scale not in each.per_lr or scale not in truth.per_hr:
-            return _DASH
+            return DASH
         return f"{each.per_lr[scale] / truth.per_hr[scale]:.2f}"
 
     return Grid(
@@ -65,10 +64,10 @@ def _real_zoom(
 
 
 def _value(each: Resolution, scale: float) -> str:
-    return f"{each.per_lr[scale]:.3f}" if scale in each.per_lr else _DASH
+    return f"{each.per_lr[scale]:.3f}" if scale in each.per_lr else DASH
 
 
 def _stop(each: Resolution) -> str:
     if each.stops is not None:
         return f"x{each.stops:g}"
-    return f"beyond x{max(each.per_lr):g}" if len(each.per_lr) > 1 else _DASH
+    return f"beyond x{max(each.per_lr):g}" if len(each.per_lr) > 1 else DASH

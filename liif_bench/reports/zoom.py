@@ -9,13 +9,13 @@ from liif_bench.analysis.zoom import BINS, MEASURES, Estimate, Gain, Measure, Se
 from liif_bench.downstream import ONE_CROP
 from liif_bench.errors import LiifBenchError
 from liif_bench.reports.figures import COLOURS, empty_figure
-from liif_bench.reports.grids import Grid
+from liif_bench.reports.grids import Grid, lacking
 from liif_bench.reports.tables import DASH
+from liif_bench.upsamplers import TRUTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CEILING = "hr"
 _LEGEND = (
     f"one: the view at {ONE_CROP}, centre; mean: of all views; any: right in at least one (of the"
     " centre ones); agree, KL (nats): with and from HR; ↓: lower is better"
@@ -94,7 +94,7 @@ def _partial(results: ZoomResults, seen: Sequence[Seen]) -> tuple[str, ...]:
     """Name the upsamplers that lack views of some images."""
     counts = {each.upsampler: int(each.views["item"].nunique()) for each in seen}
     return tuple(
-        f"{name}: {count} of {results.images} images; the run's records say why"
+        lacking(name, count, results.images)
         for name, count in counts.items()
         if count < results.images
     )
@@ -197,15 +197,15 @@ def draw_curves(results: ZoomResults, scale: float) -> Figure:
         raise LiifBenchError(f"no image of '{results.dataset}' has a label: there is no accuracy")
     figure = empty_figure()
     axes = figure.subplots()
-    others = [name for name in results.upsamplers if name != CEILING]
+    others = [name for name in results.upsamplers if name != TRUTH]
     styles = {name: (COLOURS[n % len(COLOURS)], "-") for n, name in enumerate(others)}
-    styles[CEILING] = ("black", "--")
+    styles[TRUTH] = ("black", "--")
     for name in results.upsamplers:
         curve = results.seen(name, scale).by_size()
         colour, line = styles[name]
         axes.plot([*curve], [*curve.values()], line, color=colour, marker="o", ms=4, label=name)
     axes.set_xscale("log", base=2)
-    sizes = sorted(int(size) for size in results.views["size"].unique())
+    sizes = sorted(int(size) for size in results.rows["size"].unique())
     shown = sizes if len(sizes) <= 8 else [16, 32, 64, 128, 256, 512, 1024]
     axes.set_xticks(shown, [str(size) for size in shown])
     axes.set_xlabel("shorter side of the zoomed image (pixels)")

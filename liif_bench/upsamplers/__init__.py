@@ -10,6 +10,9 @@ from liif_bench.registry import Entry, Registry
 if TYPE_CHECKING:
     from liif_bench.upsamplers.base import Options, Upsampler
 
+TRUTH = "hr"
+"""Name of the ground truth among the upsamplers."""
+
 _KERNELS = "liif_bench.upsamplers.interpolation"
 _NCNN = "liif_bench.upsamplers.ncnn"
 
@@ -17,7 +20,7 @@ UPSAMPLERS = Registry(
     "model",
     "liif_bench.upsamplers",
     [
-        Entry("hr", "liif_bench.upsamplers.truth:hr", "the ground truth itself: the ceiling"),
+        Entry(TRUTH, "liif_bench.upsamplers.truth:hr", "the ground truth itself: the ceiling"),
         Entry("nearest", f"{_KERNELS}:nearest", "nearest neighbour"),
         Entry("bilinear", f"{_KERNELS}:bilinear", "bilinear interpolation (Pillow, 8-bit)"),
         Entry("bicubic", f"{_KERNELS}:bicubic", "bicubic interpolation (Pillow, 8-bit)"),

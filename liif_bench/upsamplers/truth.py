@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError
+from liif_bench.upsamplers import TRUTH
 from liif_bench.upsamplers.base import Options, TrainingScales, Weights
 from liif_bench.upsamplers.finished import FinishedImage
 
@@ -21,7 +22,7 @@ class TrueImage(FinishedImage):
 class Truth:
     """HR as a row of tables. The manifest says that it has seen HR."""
 
-    name: str = "hr"
+    name: str = TRUTH
     training_scales: TrainingScales | None = None
     weights: Weights | None = None
     settings: Mapping[str, str] = field(default_factory=lambda: {"sees": "HR"})

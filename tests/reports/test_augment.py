@@ -1,13 +1,10 @@
-import io
-
 import pytest
 from commands import call, refused
-from rich.console import Console
+from screens import assert_shown_whole
 from views import made_up_augmented, made_up_views, run_of
 
 from liif_bench.analysis.augment import augment_results
 from liif_bench.reports.augment import augment_grids
-from liif_bench.reports.grids import print_grids
 
 ITEMS = [f"i{number:02d}" for number in range(12)]
 MODELS = ["hr", "bicubic", "liif-edsr"]
@@ -59,14 +56,7 @@ def test_cells_are_the_analysis_numbers(results):
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_every_number_is_shown_whole(results, width):
-    grids = augment_grids(results, "bicubic")
-    text = io.StringIO()
-    print_grids(grids, Console(file=text, width=width))
-    assert max(map(len, text.getvalue().splitlines())) <= width
-    for grid in grids:
-        for row in grid.rows:
-            assert all(number in text.getvalue() for number in row[grid.names :])
-            assert len(row[0]) <= 12  # shown without being folded
+    assert_shown_whole(augment_grids(results, "bicubic"), width)
 
 
 def test_images_that_a_model_lacks_are_told(tmp_path):

@@ -3,12 +3,12 @@ import io
 
 import pytest
 from commands import call, refused
-from rich.console import Console
+from screens import assert_shown_whole
 from views import made_up_views, run_of
 
 from liif_bench.analysis.zoom import zoom_results
 from liif_bench.errors import LiifBenchError
-from liif_bench.reports.grids import print_grids, render_grids
+from liif_bench.reports.grids import render_grids
 from liif_bench.reports.zoom import draw_anchors, draw_curves, zoom_grids
 
 ITEMS = [f"i{number:02d}" for number in range(12)]
@@ -29,14 +29,7 @@ def results(run):
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_every_number_is_shown_whole(results, width):
-    grids = zoom_grids(results, "bicubic")
-    text = io.StringIO()
-    print_grids(grids, Console(file=text, width=width))
-    assert max(map(len, text.getvalue().splitlines())) <= width
-    for grid in grids:
-        for row in grid.rows:
-            assert all(number in text.getvalue() for number in row[grid.names :])
-            assert len(row[0]) <= 12  # shown without being folded
+    assert_shown_whole(zoom_grids(results, "bicubic"), width)
 
 
 def test_there_is_a_table_for_each_question(results):
