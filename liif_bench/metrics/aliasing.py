@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from liif_bench.errors import NotApplicableError
 from liif_bench.metrics.base import Case, Output
-from liif_bench.metrics.scenes import SceneMetric, grey, shown, tiles
+from liif_bench.metrics.measure import Measure
+from liif_bench.metrics.scenes import grey, shown, tiles
 from liif_bench.scenes.pixels import Array
 from liif_bench.scenes.waves import Waves
 
@@ -59,9 +60,9 @@ def _measured(case: Case, output: Output) -> float:
 
 
 aliasing = partial(
-    SceneMetric,
+    Measure,
     name="aliasing",
     says="false energy / HR's energy, above 1 / (2 s) cycles per pixel, tiles of 2 s, grey",
-    measure=_measured,
+    measure=lambda case, output, _: _measured(case, output),
     higher_is_better=False,
 )

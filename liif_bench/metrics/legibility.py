@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from liif_bench.errors import NotApplicableError
 from liif_bench.metrics.base import Case, Output
-from liif_bench.metrics.scenes import SceneMetric, grey, shown, tiles
+from liif_bench.metrics.measure import Measure
+from liif_bench.metrics.scenes import grey, shown, tiles
 from liif_bench.scenes.pixels import Array, Pixels
 from liif_bench.scenes.text import Text, alphabet
 from liif_bench.upsamplers.base import pixel_window
@@ -81,14 +82,14 @@ def _margins(case: Case, output: Output) -> Array:
 _METHOD = "correlation with clean A-Z, 0-9 at the size of HR, in place, grey"
 
 share = partial(
-    SceneMetric,
+    Measure,
     name="legibility",
     says=_METHOD,
-    measure=lambda case, output: float((_margins(case, output) > 0).mean()),
+    measure=lambda case, output, _: float((_margins(case, output) > 0).mean()),
 )
 margin = partial(
-    SceneMetric,
+    Measure,
     name="legibility-margin",
     says=_METHOD,
-    measure=lambda case, output: float(_margins(case, output).mean()),
+    measure=lambda case, output, _: float(_margins(case, output).mean()),
 )

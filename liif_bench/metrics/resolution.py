@@ -15,7 +15,8 @@ from scipy.stats import theilslopes
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.metrics.base import Case, Output
-from liif_bench.metrics.scenes import SceneMetric, grey, shown
+from liif_bench.metrics.measure import Measure
+from liif_bench.metrics.scenes import grey, shown
 from liif_bench.scenes.edge import SlantedEdge
 from liif_bench.scenes.pixels import Array
 
@@ -146,14 +147,17 @@ def _measured(case: Case, output: Output) -> float:
 _METHOD = f"slanted edge, x{OVERSAMPLING} oversampled, Theil-Sen line, Hann, shave s, grey"
 
 per_hr_pixel = partial(
-    SceneMetric, name="mtf50", says=f"cycles per HR pixel, {_METHOD}", measure=_measured
+    Measure,
+    name="mtf50",
+    says=f"cycles per HR pixel, {_METHOD}",
+    measure=lambda case, output, _: _measured(case, output),
 )
 
 # What the enlargement resolves of what LR was made of. It grows with the scale as long as finer
 # rendering shows more, and is 0.5 where SR resolves just what LR's pixels can hold.
 per_lr_pixel = partial(
-    SceneMetric,
+    Measure,
     name="mtf50-lr",
     says=f"cycles per LR pixel, {_METHOD}",
-    measure=lambda case, output: _measured(case, output) * case.scale,
+    measure=lambda case, output, _: _measured(case, output) * case.scale,
 )

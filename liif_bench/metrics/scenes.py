@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -11,8 +10,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from liif_bench.errors import LiifBenchError, NotApplicableError
-from liif_bench.metrics.base import Case, Output
-from liif_bench.protocol import Protocol
+from liif_bench.metrics.base import Case
 from liif_bench.scenes import Scene, find_drawn
 from liif_bench.scenes.pixels import Array, Pixels
 from liif_bench.upsamplers.base import pixel_window
@@ -22,44 +20,6 @@ Cell = TypeVar("Cell", bound=np.generic)
 
 _ROUNDING = 0.5 / 255
 _TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class SceneMetric:
-    """A number made of what an output of a scene shows. No network is asked, no weights are read.
-
-    Attributes:
-        device: Not used.
-        name: As in tables and records.
-        says: The variant: unit and choices of the method.
-        measure: Makes the number.
-        higher_is_better: Direction.
-    """
-
-    device: str
-    name: str
-    says: str
-    measure: Callable[[Case, Output], float]
-    higher_is_better: bool = True
-
-    def variant(self, protocol: Protocol) -> str:
-        """Name the unit and the choices of the method."""
-        del protocol
-        return self.says
-
-    def needs(self, protocol: Protocol) -> tuple[str, ...]:
-        """Return nothing: no weights are read."""
-        del protocol
-        return ()
-
-    def score(self, case: Case, output: Output) -> float:
-        """Measure.
-
-        Raises:
-            NotApplicableError: The case shows no scene of which this can be measured.
-            LiifBenchError: It cannot be measured of this output.
-        """
-        return self.measure(case, output)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""Realism: is the enlargement faithful to LR, is its detail right, does it look like a photograph?
+
+Four dimensions, after REAL (arXiv 2502.10663), which rates attributes, relationships and style;
+faithfulness to the input is what enlarging adds. Each dimension is a module here.
+"""
