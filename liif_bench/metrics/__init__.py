@@ -159,6 +159,26 @@ METRICS = Registry(
             "liif_bench.metrics.legibility:margin",
             "by how much more like themselves than like the next best",
         ),
+        Entry(
+            "realism",
+            "liif_bench.metrics.realism.composite:overall",
+            "does it look real: the composite over faithfulness, attributes, relationships, style",
+            weights=REALISM_WEIGHTS,
+        ),
+        *(
+            Entry(
+                f"realism-{dimension}",
+                f"liif_bench.metrics.realism.composite:{dimension}",
+                f"does it look real: {summary}",
+                weights=REALISM_WEIGHTS,
+            )
+            for dimension, summary in (
+                ("faithfulness", "does it agree with LR, and add nothing else"),
+                ("attributes", "is fine detail there, and right"),
+                ("relationships", "do its parts stay in the right relation"),
+                ("style", "does it look like a photograph"),
+            )
+        ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),
 )

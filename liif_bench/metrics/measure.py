@@ -45,13 +45,14 @@ class Measure:
         return self.weights
 
     def score(self, case: Case, output: Output) -> float:
-        """Measure.
+        """Measure, once per output: composites ask for the same number again.
 
         Raises:
             NotApplicableError: The number has no meaning for this case.
             LiifBenchError: It cannot be measured of this output.
         """
-        return self.measure(case, output, self.device)
+        key = ("value", self.name, self.says, self.device)
+        return output.memo.once(key, lambda: self.measure(case, output, self.device))
 
 
 def both(case: Case, output: Output, key: str, look: Callable[[Tensor], T]) -> tuple[T, T]:
