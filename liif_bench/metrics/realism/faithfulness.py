@@ -1,9 +1,9 @@
 """Faithfulness to the input: does SR say what LR says, and is what it adds right?
 
 Two questions are asked of LR alone. `lr-psnr` degrades SR as the protocol makes LR and compares.
-`lr-excess` is what SR holds that LR says nothing of. Two images with the same LR differ by what the
-degradation D removes, so an image falls into two parts at right angles: its projection P onto the
-rows of D, which LR determines, and the rest, on which LR has no say.
+`lr-excess` is what SR adds on which LR has no say. Two images with the same LR differ by what the
+degradation D removes, so any change falls into two parts at right angles: its projection P onto the
+rows of D, which LR determines, and the rest.
 
 The third question takes HR: is the change against a bicubic enlargement of LR right? Each pixel is
 an improvement, an omission or a hallucination, after OpenSR-test (C. Aybar et al., A Comprehensive
@@ -47,7 +47,7 @@ SHARPNESS = 0.05
 
 @dataclass(frozen=True)
 class Axis:
-    """What LR determines along one axis of an image.
+    """How LR is made along one axis of an image.
 
     Attributes:
         matrix: `(after, before)`: the degradation of a column of pixels.
@@ -57,14 +57,9 @@ class Axis:
     matrix: Any  # a sparse array: scipy ships no types
     solve: Callable[[Array], Array]
 
-    def keep(self, columns: Array) -> Array:
-        """Project `(before, n)` onto the rows of the matrix."""
-        kept: Array = self.matrix.T @ self.solve(self.matrix @ columns)
-        return kept
-
 
 def axis(before: int, after: int, generator: Generator) -> Axis:
-    """Return what LR determines along one axis.
+    """Return how LR is made along one axis.
 
     Args:
         before: Length of HR in pixels.
@@ -81,48 +76,51 @@ def axis(before: int, after: int, generator: Generator) -> Axis:
     return Axis(matrix, splu((matrix @ matrix.T).tocsc()).solve)
 
 
-def beyond(plane: Array, down: Axis, across: Axis) -> Array:
-    """Return the part of a plane that its LR says nothing of: `(I - P) x`.
+def energy_beyond(plane: Array, down: Axis, across: Axis) -> float:
+    """Energy of the part of a plane that its LR says nothing of, `|(I - P) x|^2`.
+
+    With D = (down, across) and y = D x this is `|x|^2 - y^T (D D^T)^-1 y`: as P projects at right
+    angles, nothing of HR's size has to be solved for.
 
     Args:
         plane: `(H, W)`.
         down: Of the columns.
         across: Of the rows.
-
-    Returns:
-        `(H, W)`; degraded it is 0 everywhere.
     """
-    return plane - across.keep(down.keep(plane).T).T
+    low = across.matrix @ (down.matrix @ plane).T
+    inverse = down.solve(np.ascontiguousarray(across.solve(low).T))
+    return max(0.0, float((plane**2).sum() - (low.T * inverse).sum()))  # rounding alone goes below
 
 
-def excess(case: Case, sr: Tensor) -> float:
-    """Energy of SR beyond what LR determines, as a share of the energy of LR.
+def excess(case: Case, sr: Tensor, reference: Tensor) -> float:
+    """Energy that SR adds to a bicubic enlargement and that LR has no say on, of LR's energy.
 
-    `mean |(I - P) SR|^2 / mean |LR - mean LR|^2`, means over pixels and channels, the mean of LR by
-    channel. LR's energy is the same for all upsamplers, so anything that lies in P can be added to
-    SR without moving the number.
+    `mean |(I - P)(SR - ref)|^2 / mean |LR - mean LR|^2`, means over pixels and channels, the mean
+    of LR by channel. LR's energy is the same for all upsamplers, so anything that lies in P can be
+    added to SR without moving the number.
 
     Args:
         case: Holds LR and says how it is made.
         sr: `(3, H, W)` in [0, 1].
+        reference: LR enlarged by bicubic interpolation, the same shape.
 
     Returns:
-        0 for what LR determines, such as an unrounded bicubic enlargement away from the edges.
+        0 for the enlargement, and for all that LR determines of a change to it.
 
     Raises:
         NotApplicableError: LR is of one colour.
     """
     lr = case.lr.double()
-    energy = float((lr - lr.mean(dim=(1, 2), keepdim=True)).square().mean())
-    if energy == 0:
+    spread = float((lr - lr.mean(dim=(1, 2), keepdim=True)).square().mean())
+    if spread == 0:
         raise NotApplicableError("LR is of one colour: it has no energy to compare with")
     sides = zip(case.size, case.lr.shape[1:], strict=True)
     generator = case.protocol.lr.generator
     down, across = case.memo.once(
         "axes of the degradation", lambda: tuple(axis(*pair, generator) for pair in sides)
     )
-    rest = [beyond(plane, down, across) for plane in sr.double().cpu().numpy()]
-    return float(np.mean(np.square(rest))) / energy
+    added = (sr.double() - reference.double()).cpu().numpy()
+    return sum(energy_beyond(plane, down, across) for plane in added) / added.size / spread
 
 
 def degraded(case: Case, sr: Tensor) -> Tensor:
@@ -192,12 +190,13 @@ def shares(sr: Tensor, hr: Tensor, reference: Tensor) -> Shares:
     return Shares(*map(float, kinds))
 
 
+def enlarged(case: Case) -> Tensor:
+    """Return Pillow's bicubic enlargement of LR to the size of HR, made once per case."""
+    return case.memo.once("bicubic", lambda: bicubic(Options()).encode(case.lr).render(case.size))
+
+
 def _shares(case: Case, output: Output) -> Shares:
-    """The shares of an output, once; bicubic is Pillow's, once per case."""
-    reference = case.memo.once(
-        "bicubic", lambda: bicubic(Options()).encode(case.lr).render(case.size)
-    )
-    return output.memo.once("shares", lambda: shares(output.sr, case.hr, reference))
+    return output.memo.once("shares", lambda: shares(output.sr, case.hr, enlarged(case)))
 
 
 @dataclass(frozen=True)
@@ -220,8 +219,8 @@ lr_psnr = partial(
 lr_excess = partial(
     DegradedMeasure,
     name="lr-excess",
-    says="energy outside the rows of the degradation / LR's energy, RGB",
-    measure=lambda case, output, _: excess(case, output.sr),
+    says="energy added outside the rows of the degradation / LR's energy, RGB",
+    measure=lambda case, output, _: excess(case, output.sr, enlarged(case)),
     higher_is_better=False,
 )
 
