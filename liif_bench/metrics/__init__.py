@@ -159,6 +159,47 @@ METRICS = Registry(
             "liif_bench.metrics.legibility:margin",
             "by how much more like themselves than like the next best",
         ),
+        Entry(
+            "lr-psnr",
+            "liif_bench.metrics.realism.faithfulness:lr_psnr",
+            "SR degraded as the protocol makes LR, against LR: PSNR, dB",
+        ),
+        Entry(
+            "lr-excess",
+            "liif_bench.metrics.realism.faithfulness:lr_excess",
+            "energy that SR adds and that LR has no say on, as a share of LR's energy",
+        ),
+        Entry(
+            "improvement",
+            "liif_bench.metrics.realism.faithfulness:improvement",
+            "share of the pixels that matter that come nearest to HR (after OpenSR-test)",
+        ),
+        Entry(
+            "omission",
+            "liif_bench.metrics.realism.faithfulness:omission",
+            "share of them that stay nearest to bicubic",
+        ),
+        Entry(
+            "hallucination",
+            "liif_bench.metrics.realism.faithfulness:hallucination",
+            "share of them that are far from both",
+        ),
+        Entry(
+            "self-similarity",
+            "liif_bench.metrics.realism.relationships:self_similarity_of",
+            "whether the same parts look alike in SR as in HR, to an encoder",
+            weights=("efficientnet-lite0",),
+        ),
+        Entry(
+            "flow",
+            "liif_bench.metrics.realism.relationships:flow_of",
+            "how far SR's parts lie from their places in HR, pixels",
+        ),
+        Entry(
+            "regularity",
+            "liif_bench.metrics.realism.relationships:regularity_of",
+            "how much of what repeats in HR still does in SR",
+        ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),
 )
