@@ -101,7 +101,12 @@ def flow(sr: Array, hr: Array) -> float:
 
     Returns:
         HR pixels; 0 for HR itself.
+
+    Raises:
+        NotApplicableError: The image is one pixel wide or high.
     """
+    if min(hr.shape) < 2:
+        raise NotApplicableError("an image that is one pixel wide or high has no flow")
     down, across = optical_flow_tvl1(hr, sr, num_warp=2, num_iter=5, dtype=np.float32)
     return float(np.hypot(down, across).mean())
 
