@@ -45,7 +45,7 @@ def imresize(
     axes = sorted((0, 1), key=lambda axis: factors[axis])  # the one that shrinks most goes first
     values = image.astype(np.float64)
     for axis in axes:
-        weights = _weights(image.shape[axis], size[axis], edges)
+        weights = axis_weights(image.shape[axis], size[axis], edges)
         values = np.moveaxis(np.tensordot(weights, values, (1, axis)), 0, axis)
         if round_between:
             values = _to_levels(values)
@@ -57,8 +57,17 @@ def _to_levels(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.floor(np.clip(values, 0, 255) + 0.5)
 
 
-def _weights(before: int, after: int, edges: Edges) -> npt.NDArray[np.float64]:
-    """Return the `(after, before)` matrix of one pass; where it shrinks the kernel is widened."""
+def axis_weights(before: int, after: int, edges: Edges = "mirror") -> npt.NDArray[np.float64]:
+    """Return the matrix of one pass; where it shrinks the kernel is widened.
+
+    Args:
+        before: Length of the source in pixels.
+        after: Length of the result in pixels.
+        edges: What lies beyond the source.
+
+    Returns:
+        `(after, before)`; each row adds up to 1.
+    """
     factor = after / before
     narrowing = min(factor, 1.0)
     width = _SUPPORT / narrowing

@@ -9,6 +9,8 @@ from liif_bench.registry import Entry, Registry
 if TYPE_CHECKING:
     from liif_bench.metrics.base import Metric
 
+_COMPOSITE = ("lpips-vgg", "dists", "efficientnet-lite0")  # of which realism is made
+
 METRICS = Registry(
     "metric",
     "liif_bench.metrics",
@@ -163,14 +165,14 @@ METRICS = Registry(
             "realism",
             "liif_bench.metrics.realism.composite:overall",
             "does it look real: the composite over faithfulness, attributes, relationships, style",
-            weights=REALISM_WEIGHTS,
+            weights=_COMPOSITE,
         ),
         *(
             Entry(
                 f"realism-{dimension}",
                 f"liif_bench.metrics.realism.composite:{dimension}",
                 f"does it look real: {summary}",
-                weights=REALISM_WEIGHTS,
+                weights=_COMPOSITE,
             )
             for dimension, summary in (
                 ("faithfulness", "does it agree with LR, and add nothing else"),
@@ -178,6 +180,47 @@ METRICS = Registry(
                 ("relationships", "do its parts stay in the right relation"),
                 ("style", "does it look like a photograph"),
             )
+        ),
+        Entry(
+            "lr-psnr",
+            "liif_bench.metrics.realism.faithfulness:lr_psnr",
+            "SR degraded as the protocol makes LR, against LR: PSNR, dB",
+        ),
+        Entry(
+            "lr-excess",
+            "liif_bench.metrics.realism.faithfulness:lr_excess",
+            "energy that SR adds and that LR has no say on, as a share of LR's energy",
+        ),
+        Entry(
+            "improvement",
+            "liif_bench.metrics.realism.faithfulness:improvement",
+            "share of the pixels that matter that come nearest to HR (after OpenSR-test)",
+        ),
+        Entry(
+            "omission",
+            "liif_bench.metrics.realism.faithfulness:omission",
+            "share of them that stay nearest to bicubic",
+        ),
+        Entry(
+            "hallucination",
+            "liif_bench.metrics.realism.faithfulness:hallucination",
+            "share of them that are far from both",
+        ),
+        Entry(
+            "self-similarity",
+            "liif_bench.metrics.realism.relationships:self_similarity_of",
+            "whether the same parts look alike in SR as in HR, to an encoder",
+            weights=("efficientnet-lite0",),
+        ),
+        Entry(
+            "flow",
+            "liif_bench.metrics.realism.relationships:flow_of",
+            "how far SR's parts lie from their places in HR, pixels",
+        ),
+        Entry(
+            "regularity",
+            "liif_bench.metrics.realism.relationships:regularity_of",
+            "how much of what repeats in HR still does in SR",
         ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),

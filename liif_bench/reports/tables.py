@@ -62,6 +62,14 @@ _STYLES = {
     "aliasing": MetricStyle("Aliasing (false energy / HR's)", 4),
     "legibility": MetricStyle("Legible glyphs", 3),
     "legibility-margin": MetricStyle("Margin of the right glyph", 3),
+    "lr-psnr": MetricStyle("LR consistency, PSNR (dB)", 2),
+    "lr-excess": MetricStyle("Energy added beyond LR (share of LR's)", 4),
+    "improvement": MetricStyle("Improvement against bicubic (share of pixels)", 3),
+    "omission": MetricStyle("Omission against bicubic (share of pixels)", 3),
+    "hallucination": MetricStyle("Hallucination against bicubic (share of pixels)", 3),
+    "self-similarity": MetricStyle("Self-similarity of features, correlation with HR", 3),
+    "flow": MetricStyle("Displacement from HR (pixels)", 3),
+    "regularity": MetricStyle("Repeated structure kept (share)", 3),
 }
 
 
