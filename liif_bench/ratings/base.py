@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -67,11 +67,16 @@ def number(text: str, what: str) -> float:
     return value
 
 
-def text_lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a text file that are not empty, stripped, with their numbers from 1.
+def line_by_line(file: Path, read: Callable[[str], Rating | None]) -> Iterator[Rating]:
+    """Read a text file that has one rating per line; empty lines are passed over.
+
+    Args:
+        file: In UTF-8.
+        read: Makes a rating of a line without the spaces around it, or None of one to leave out.
 
     Raises:
-        LiifBenchError: It cannot be read, or is not in UTF-8.
+        LiifBenchError: The file cannot be read or is not in UTF-8; `read` refuses a line, and the
+            message names file and line.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -80,8 +85,12 @@ def text_lines(file: Path) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError as error:
         raise LiifBenchError(f"'{file}' is not in UTF-8: save it so") from error
     for line, row in enumerate(text.splitlines(), start=1):
-        if stripped := row.strip():
-            yield line, stripped
+        try:
+            rating = read(row.strip()) if row.strip() else None
+        except LiifBenchError as error:
+            raise LiifBenchError(f"'{file}' line {line}: {error}") from error
+        if rating is not None:
+            yield rating
 
 
 def existing(path: Path) -> Path:

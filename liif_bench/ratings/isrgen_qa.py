@@ -11,12 +11,12 @@ called ``<HR>.png`` is taken from the authors' description of the names.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from liif_bench.datasets.root import find_folder
 from liif_bench.errors import LiifBenchError
-from liif_bench.ratings.base import Rating, by_name, named, number, text_lines
+from liif_bench.ratings.base import Rating, by_name, line_by_line, named, number
 
 SPLITS = ("train", "val", "test")
 _LR = re.compile(r"(?P<image>\w+?)x(?P<scale>\d+)\.png")
@@ -43,30 +43,27 @@ def isrgen_qa(root: Path, argument: str = "") -> tuple[Rating, ...]:
     if not labels:
         raise LiifBenchError(f"'{folder}' holds no label file of ISRGen-QA, such as train.txt")
     images = by_name(folder, (".png",))
-    return tuple(rating for path in labels for rating in _ratings(folder, path, images))
+    return tuple(
+        rating
+        for path in labels
+        for rating in line_by_line(path, partial(_rating, folder, path.stem, images))
+    )
 
 
-def _ratings(folder: Path, labels: Path, images: dict[str, Path]) -> Iterator[Rating]:
-    for line, text in text_lines(labels):
-        try:
-            parts = text.split("#")
-            sr = _SR.fullmatch(parts[0])
-            lr = _LR.fullmatch(parts[-1])
-            if len(parts) != 3 or sr is None or lr is None:
-                raise LiifBenchError(
-                    f"'{text}' is not of the form EDSR_x2_0813x2.png#4.0#0813x2.png"
-                )
-            yield Rating(
-                dataset="isrgen-qa",
-                content_id=lr["image"],
-                sr_path=named(images, parts[0], folder),
-                ref_path=named(images, f"{lr['image']}.png", folder),
-                method=sr["method"],
-                score=number(parts[1], "score"),
-                lr_path=images.get(parts[2]),
-                scale=float(lr["scale"]),
-                n_raters=_RATERS,
-                split=labels.stem,
-            )
-        except LiifBenchError as error:
-            raise LiifBenchError(f"'{labels}' line {line}: {error}") from error
+def _rating(folder: Path, split: str, images: dict[str, Path], text: str) -> Rating:
+    parts = text.split("#")
+    sr, lr = _SR.fullmatch(parts[0]), _LR.fullmatch(parts[-1])
+    if len(parts) != 3 or sr is None or lr is None:
+        raise LiifBenchError(f"'{text}' is not of the form EDSR_x2_0813x2.png#4.0#0813x2.png")
+    return Rating(
+        dataset="isrgen-qa",
+        content_id=lr["image"],
+        sr_path=named(images, parts[0], folder),
+        ref_path=named(images, f"{lr['image']}.png", folder),
+        method=sr["method"],
+        score=number(parts[1], "score"),
+        lr_path=images.get(parts[2]),
+        scale=float(lr["scale"]),
+        n_raters=_RATERS,
+        split=split,
+    )

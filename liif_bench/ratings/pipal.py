@@ -11,12 +11,12 @@ that files are found by their names wherever they lie below the given folder.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from liif_bench.datasets.root import find_folder
 from liif_bench.errors import LiifBenchError
-from liif_bench.ratings.base import Rating, by_name, named, number, text_lines
+from liif_bench.ratings.base import Rating, by_name, line_by_line, named, number
 
 _LABELS = re.compile(r"(A\d{4})\.txt")
 _LINE = re.compile(r"((A\d{4})_(\d+)_\d+\.bmp)\s*,\s*(\S+)")
@@ -45,23 +45,23 @@ def pipal(root: Path, argument: str = "") -> tuple[Rating, ...]:
         raise LiifBenchError(
             f"'{folder}' holds no label file of PIPAL, such as Train_Label/A0001.txt"
         )
-    return tuple(rating for path in labels for rating in _ratings(folder, path, images))
+    return tuple(
+        rating
+        for path in labels
+        for rating in line_by_line(path, partial(_rating, folder, path.stem, images))
+    )
 
 
-def _ratings(folder: Path, labels: Path, images: dict[str, Path]) -> Iterator[Rating]:
-    for line, text in text_lines(labels):
-        try:
-            found = _LINE.fullmatch(text)
-            if found is None or found[2] != labels.stem:
-                raise LiifBenchError(f"'{text}' is not of the form {labels.stem}_00_00.bmp,1500.0")
-            yield Rating(
-                dataset="pipal",
-                content_id=found[2],
-                sr_path=named(images, found[1], folder),
-                ref_path=named(images, f"{found[2]}.bmp", folder),
-                method=f"type {found[3]}",
-                score=number(found[4], "score"),
-                split="train",
-            )
-        except LiifBenchError as error:
-            raise LiifBenchError(f"'{labels}' line {line}: {error}") from error
+def _rating(folder: Path, reference: str, images: dict[str, Path], text: str) -> Rating:
+    found = _LINE.fullmatch(text)
+    if found is None or found[2] != reference:
+        raise LiifBenchError(f"'{text}' is not of the form {reference}_00_00.bmp,1500.0")
+    return Rating(
+        dataset="pipal",
+        content_id=reference,
+        sr_path=named(images, found[1], folder),
+        ref_path=named(images, f"{reference}.bmp", folder),
+        method=f"type {found[3]}",
+        score=number(found[4], "score"),
+        split="train",
+    )

@@ -10,16 +10,16 @@ images. The reference is one of the eleven; it is left out here, since nothing i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from liif_bench.datasets.root import exists, find_folder
 from liif_bench.errors import LiifBenchError
-from liif_bench.ratings.base import Rating, existing, number, text_lines
+from liif_bench.ratings.base import Rating, existing, line_by_line, number
 
 _ORIGINAL = "Original"
 _LINE = re.compile(
-    r"(?P<name>(?P<image>.+)_(?P<method>[^_]+?)(?:x(?P<scale>\d+))?\.png)[,\s]+(\S+)"
+    r"(?P<name>(?P<image>.+)_(?P<method>[^_]+?)(?:x(?P<scale>\d+))?\.png)[,\s]+(?P<score>\S+)"
 )
 _RATERS = 10  # of every pair
 
@@ -42,31 +42,31 @@ def sriqa_bench(root: Path, argument: str = "") -> tuple[Rating, ...]:
     labels = sorted((folder / "MOS").glob("*.txt"))
     if not labels:
         raise LiifBenchError(f"'{folder}' holds no label file of SRIQA-Bench, such as MOS/x1.txt")
-    return tuple(rating for path in labels for rating in _ratings(folder, path))
+    return tuple(
+        rating
+        for path in labels
+        for rating in line_by_line(path, partial(_rating, folder, path.stem))
+    )
 
 
-def _ratings(folder: Path, labels: Path) -> Iterator[Rating]:
-    for line, text in text_lines(labels):
-        try:
-            found = _LINE.fullmatch(text)
-            if found is None or found["image"] != labels.stem:
-                raise LiifBenchError(f"'{text}' is not of the form {labels.stem}_SwinIRx4.png,50.0")
-            score = number(found[5], "score")
-            if found["method"] == _ORIGINAL:
-                continue
-            original = f"{labels.stem}_{_ORIGINAL}.png"
-            lr = folder / "LRImages" / original
-            yield Rating(
-                dataset="sriqa-bench",
-                content_id=labels.stem,
-                sr_path=existing(folder / "images" / found["method"] / found["name"]),
-                ref_path=existing(folder / "images" / _ORIGINAL / original),
-                method=found["method"],
-                score=score,
-                score_scope="content",
-                lr_path=lr if exists(lr) else None,
-                scale=float(found["scale"]) if found["scale"] else None,
-                n_raters=_RATERS,
-            )
-        except LiifBenchError as error:
-            raise LiifBenchError(f"'{labels}' line {line}: {error}") from error
+def _rating(folder: Path, image: str, text: str) -> Rating | None:
+    found = _LINE.fullmatch(text)
+    if found is None or found["image"] != image:
+        raise LiifBenchError(f"'{text}' is not of the form {image}_SwinIRx4.png,50.0")
+    score = number(found["score"], "score")
+    if found["method"] == _ORIGINAL:
+        return None
+    original = f"{image}_{_ORIGINAL}.png"
+    lr = folder / "LRImages" / original
+    return Rating(
+        dataset="sriqa-bench",
+        content_id=image,
+        sr_path=existing(folder / "images" / found["method"] / found["name"]),
+        ref_path=existing(folder / "images" / _ORIGINAL / original),
+        method=found["method"],
+        score=score,
+        score_scope="content",
+        lr_path=lr if exists(lr) else None,
+        scale=float(found["scale"]) if found["scale"] else None,
+        n_raters=_RATERS,
+    )

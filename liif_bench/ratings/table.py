@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 from liif_bench.datasets.root import find_file
 from liif_bench.errors import LiifBenchError
-from liif_bench.ratings.base import SCOPES, Rating, Scope, existing, number
+from liif_bench.ratings.base import SCOPES, Rating, existing, number
 
 REQUIRED = ("dataset", "content_id", "sr_path", "ref_path", "method", "score", "higher_is_better")
 OPTIONAL = ("lr_path", "scale", "score_std", "n_raters", "score_scope", "split")
@@ -88,7 +87,7 @@ def _rating(folder: Path, row: dict[str, str]) -> Rating:
         method=cells["method"],
         score=number(cells["score"], "score"),
         higher_is_better=_TRUTH[truth],
-        score_scope=cast(Scope, scope),
+        score_scope=scope,
         lr_path=existing(folder / optional["lr_path"]) if optional["lr_path"] else None,
         scale=scale,
         score_std=number(optional["score_std"], "score_std") if optional["score_std"] else None,

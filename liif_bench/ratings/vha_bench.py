@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from liif_bench.datasets.root import find_folder
 from liif_bench.errors import LiifBenchError
-from liif_bench.ratings.base import Rating, existing, number, text_lines
+from liif_bench.ratings.base import Rating, existing, line_by_line, number
 
 _FIELDS = ("gt_file_name", "sr_file_name", "image_id", "method", "human_score")
 
@@ -44,13 +45,7 @@ def vha_bench(root: Path, argument: str = "") -> tuple[Rating, ...]:
             f"'{folder}' holds {len(listings)} files metadata.jsonl; VHA-bench has one, in test.zip"
         )
     listing = listings[0]
-    ratings = []
-    for line, text in text_lines(listing):
-        try:
-            ratings.append(_rating(listing.parent, text))
-        except LiifBenchError as error:
-            raise LiifBenchError(f"'{listing}' line {line}: {error}") from error
-    return tuple(ratings)
+    return tuple(line_by_line(listing, partial(_rating, listing.parent)))
 
 
 def _rating(folder: Path, text: str) -> Rating:
