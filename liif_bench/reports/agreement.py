@@ -26,6 +26,8 @@ _HOW = {
     METHOD: "worked out for each method of each content, averaged over contents",
     CONTENT: "worked out for each content, averaged over contents",
 }
+_GRADED_NOTE = "a method is a kind of damage; its order, by strength, is known by construction"
+_MIXED_NOTE = "the order between kinds of damage is not known: equal strengths count as ties"
 
 
 def agreement_grids(table: pd.DataFrame) -> list[Grid]:
@@ -64,8 +66,8 @@ def _level(title: str, level: str, part: Part, found: dict[str, Agreement | None
         f"{CONFIDENCE} % intervals over resampled contents; 1 is full agreement, -1 the reverse;"
         " of pairs, 0.5 is chance",
     ]
-    if part.dataset == GRADED and level != METHOD:
-        notes.append("the order between kinds of damage is not known: strengths count as equal")
+    if part.dataset == GRADED:
+        notes.append(_GRADED_NOTE if level == METHOD else _MIXED_NOTE)
     notes += [f"{name}: {each.note}" for name, each in found.items() if each and each.note]
     for metric in part.metrics:
         count, reason = part.unscored(metric)
