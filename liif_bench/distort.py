@@ -113,8 +113,8 @@ def _wrong_texture(image: _Array, strength: int, generator: np.random.Generator)
     fine = 1 - np.exp(-2 * (np.pi * _TEXTURE_SIGMA) ** 2 * (rows**2 + columns**2))
     # The phase of real noise is odd in the frequency, as that of a real image must be.
     phase = np.angle(np.fft.rfft2(generator.standard_normal((height, width))))
-    # What is its own conjugate (at the highest frequency, of even sides) is real and cannot be turned
-    # by a part of a half circle: it stays.
+    # What is its own conjugate (the highest frequency of even sides) is real: it cannot be turned
+    # by a part of a half circle, and stays.
     phase[np.abs(np.sin(phase)) < 1e-9] = 0
     turn = np.exp(1j * strength / len(STRENGTHS) * fine * phase)
     periodic = _periodic(image)

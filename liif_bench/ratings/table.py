@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from liif_bench.datasets.root import find_file
@@ -41,22 +41,26 @@ def _ratings(listing: Path) -> Iterator[Rating]:
     try:
         with listing.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True, restkey="", skipinitialspace=True)
-            header = [name.strip() for name in rows.fieldnames or ()]
-            rows.fieldnames = header
-            if lacking := [name for name in REQUIRED if header.count(name) != 1]:
-                raise LiifBenchError(
-                    f"'{listing}' line 1: there must be one column '{lacking[0]}'; the file needs"
-                    f" {', '.join(REQUIRED)}"
-                )
             try:
+                rows.fieldnames = _header(rows.fieldnames or ())
                 for row in rows:
                     yield _rating(listing.parent, row)
             except (csv.Error, LiifBenchError) as error:
-                raise LiifBenchError(f"'{listing}' line {rows.line_num}: {error}") from error
+                line = max(1, rows.reader.line_num)
+                raise LiifBenchError(f"'{listing}' line {line}: {error}") from error
     except OSError as error:
         raise LiifBenchError(f"cannot read '{listing}': {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise LiifBenchError(f"'{listing}' is not in UTF-8: save it so") from error
+
+
+def _header(names: Sequence[str]) -> list[str]:
+    header = [name.strip() for name in names]
+    if lacking := [name for name in REQUIRED if header.count(name) != 1]:
+        raise LiifBenchError(
+            f"there must be one column '{lacking[0]}'; the file needs {', '.join(REQUIRED)}"
+        )
+    return header
 
 
 def _rating(folder: Path, row: dict[str, str]) -> Rating:
