@@ -292,7 +292,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def write_records(folder: Path, records: Iterable[Record]) -> None:
     """Write `records.parquet` whole or not at all."""
-    _write_parquet(folder / RECORDS, to_frame(records))
+    write_table(folder / RECORDS, to_frame(records))
 
 
 def write_details(folder: Path, cases: Iterable[CaseRows]) -> None:
@@ -302,7 +302,7 @@ def write_details(folder: Path, cases: Iterable[CaseRows]) -> None:
     kept = [rows.details for rows in cases]
     for name in dict.fromkeys(name for details in kept for name in details):
         table = joined(details.get(name, {}) for details in kept)
-        _write_parquet(folder / f"{name}.parquet", pd.DataFrame(table))
+        write_table(folder / f"{name}.parquet", pd.DataFrame(table))
 
 
 def joined(tables: Iterable[Table]) -> Table:
@@ -318,7 +318,8 @@ def joined(tables: Iterable[Table]) -> Table:
     return whole
 
 
-def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table as Parquet, whole or not at all."""
     import io
 
     buffer = io.BytesIO()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from liif_bench.cli import (
+    agreement,
     data,
     doctor,
     features,
@@ -79,6 +80,7 @@ class Kind(str, Enum):
     classifiers = "classifiers"
     encoders = "encoders"
     protocols = "protocols"
+    ratings = "ratings"
     weights = "weights"
 
 
@@ -290,6 +292,7 @@ app.command()(figure.figure)
 app.command()(zoom.zoom)
 app.command()(features.features)
 app.command()(resolution.resolution)
+app.command()(agreement.agreement)
 app.command()(published.reproduce)
 app.command()(published.audit)
 
@@ -368,12 +371,14 @@ def _listing(kind: Kind) -> list[tuple[str, str]]:
     from liif_bench.datasets import DATASETS
     from liif_bench.downstream import CLASSIFIERS, ENCODERS
     from liif_bench.metrics import METRICS
+    from liif_bench.ratings import RATINGS
     from liif_bench.upsamplers import UPSAMPLERS
 
     parts = {
         Kind.models: UPSAMPLERS,
         Kind.metrics: METRICS,
         Kind.datasets: DATASETS,
+        Kind.ratings: RATINGS,
         Kind.classifiers: CLASSIFIERS,
         Kind.encoders: ENCODERS,
     }[kind]
