@@ -159,6 +159,36 @@ METRICS = Registry(
             "liif_bench.metrics.legibility:margin",
             "by how much more like themselves than like the next best",
         ),
+        Entry(
+            "natural-spectrum",
+            "liif_bench.metrics.realism.style:natural",
+            "how far its power spectrum's fall is from that of natural images, 1 / f^2",
+        ),
+        Entry(
+            "spectrum-error",
+            "liif_bench.metrics.realism.style:spectrum",
+            "difference between the radial power spectra of SR and HR, dB",
+        ),
+        Entry(
+            "gradient-kurtosis",
+            "liif_bench.metrics.realism.style:tails",
+            "how far the tails of its gradients are from HR's, octaves",
+        ),
+        Entry(
+            "grain",
+            "liif_bench.metrics.realism.style:grain",
+            "how far the noise in smooth parts is from HR's, octaves",
+        ),
+        Entry(
+            "ringing",
+            "liif_bench.metrics.realism.style:overshoot",
+            "overshoot beside HR's strong edges, of their height",
+        ),
+        Entry(
+            "checkerboard",
+            "liif_bench.metrics.realism.style:lattice",
+            "patterns of period 2, 4 or one LR pixel that HR does not have, dB",
+        ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),
 )

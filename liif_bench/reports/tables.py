@@ -62,6 +62,12 @@ _STYLES = {
     "aliasing": MetricStyle("Aliasing (false energy / HR's)", 4),
     "legibility": MetricStyle("Legible glyphs", 3),
     "legibility-margin": MetricStyle("Margin of the right glyph", 3),
+    "natural-spectrum": MetricStyle("Slope of the spectrum, off -2", 3),
+    "spectrum-error": MetricStyle("Spectrum, off HR's (dB)", 2),
+    "gradient-kurtosis": MetricStyle("Kurtosis of gradients, off HR's (octaves)", 3),
+    "grain": MetricStyle("Grain, off HR's (octaves)", 3),
+    "ringing": MetricStyle("Overshoot beside HR's edges", 4),
+    "checkerboard": MetricStyle("Checkerboard above HR's (dB)", 2),
 }
 
 
