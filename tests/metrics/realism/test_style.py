@@ -151,16 +151,15 @@ def test_luma_is_full_range_bt601(photograph):
     assert seen == pytest.approx(expected, abs=1e-7)
 
 
-@pytest.mark.slow
 def test_all_together_take_little_time():
     plane = data.astronaut() / 255
     case = case_of(plane)
     for output in (Output(tensor(plane)), Output(tensor(gaussian_filter(plane, (1, 1, 0))))):
-        start = time.perf_counter()
+        start = time.process_time()
         for name in NAMES:
             load_metric(name).score(case, output)
-        taken = time.perf_counter() - start
-    assert taken < 0.6
+        taken = time.process_time() - start
+    assert taken < 0.6  # the second; the first has looked at HR too
 
 
 # Gradients
