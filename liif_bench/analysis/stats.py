@@ -49,8 +49,9 @@ class Paired:
     """How a candidate's values differ from a baseline's of the same images.
 
     Attributes:
-        difference: Mean of candidate - baseline, in the metric's unit, with its interval. Where
-            one side alone is infinite on some images, the mean is infinite too.
+        difference: Mean of candidate - baseline, in the metric's unit, with its interval, widened
+            for few images; see `tail_for`. Where one side alone is infinite on some images, the
+            mean is infinite too.
         p: Of Wilcoxon's signed-rank test, two-sided; 1 where nothing differs.
         n: Images.
         detectable: The smallest mean difference that so many images that differ as much from each
@@ -88,7 +89,8 @@ def paired(candidate: Values, baseline: Values) -> Paired:
         mean = float(finite.mean()) if len(finite) else 0.0
         estimate = Estimate(mean, -math.inf, math.inf, n)
     else:
-        estimate = bootstrapped(differences)
+        low, high = interval(resampled_means(differences), tail_for(n))
+        estimate = Estimate(float(differences.mean()), low, high, n)
     whole = n > 1 and len(finite) == n
     detectable = detectable_difference(float(finite.std(ddof=1)), n) if whole else math.inf
     return Paired(estimate, wilcoxon(differences), n, detectable, above, below)
@@ -140,20 +142,52 @@ def bootstrapped(values: Floats) -> Estimate:
     Args:
         values: One per image, at least one; infinite ones may be there, of one sign.
     """
-    means = _resampled_means(values)
-    return Estimate(float(values.mean()), *interval(means), len(values))
+    return Estimate(float(values.mean()), *interval(resampled_means(values)), len(values))
 
 
-def interval(resampled: Values) -> tuple[float, float]:
-    """Return the ends of the 95 % percentile interval of values of resamples, some infinite."""
+def tail_for(n: int) -> float:
+    """Return what a percentile interval of the mean of few images leaves out on each side.
+
+    The plain one is too short: of 5 images it holds the mean in 83 % of normal samples, not in
+    95 %. The expanded one (Hesterberg, arXiv 1411.5279) goes out to Phi(-sqrt(n / (n - 1)) t), t
+    the quantile of Student's t with n - 1 degrees of freedom, as if resamples had the spread of
+    the images and its uncertainty; it holds the mean in 92 %.
+
+    Args:
+        n: Images.
+
+    Returns:
+        A share in percent, 2.5 in the limit.
+    """
     tail = (100 - CONFIDENCE) / 2
-    # between infinite values nothing can be interpolated, for infinity less infinity is no number
-    method = "linear" if np.isfinite(resampled).all() else "nearest"
-    low, high = np.percentile(resampled, [tail, 100 - tail], method=method)
+    if n < 2:
+        return tail
+    from scipy.special import ndtr, stdtrit
+
+    return float(100 * ndtr(math.sqrt(n / (n - 1)) * stdtrit(n - 1, tail / 100)))
+
+
+def interval(resampled: Values, tail: float = (100 - CONFIDENCE) / 2) -> tuple[float, float]:
+    """Return the ends of the percentile interval of values of resamples, some of them infinite.
+
+    Args:
+        resampled: The values.
+        tail: What is left out on each side, in percent.
+    """
+    ends = [tail, 100 - tail]
+    if np.isfinite(resampled).all():
+        low, high = np.percentile(resampled, ends)
+    else:  # not interpolated, for infinity less infinity is no number
+        low, high = np.percentile(resampled, ends, method="nearest")
     return float(low), float(high)
 
 
-def _resampled_means(values: Floats) -> Floats:
+def resampled_means(values: Floats) -> Floats:
+    """Return the mean of every resample of the images, `(RESAMPLES,)`.
+
+    Resamples of as many images are the same every time, so that what is measured on the same
+    images stays paired.
+    """
     images = len(values)
     if images <= _KEPT_IMAGES:
         kept: Floats = values[_draws(images)].mean(axis=1)
