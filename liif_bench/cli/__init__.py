@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from liif_bench.cli import (
+    compare,
     data,
     doctor,
     features,
@@ -286,6 +287,7 @@ def table(
         raise LiifBenchError("--output needs --format markdown, csv or latex")
 
 
+app.command()(compare.compare)
 app.command()(figure.figure)
 app.command()(zoom.zoom)
 app.command()(features.features)
