@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from liif_bench.analysis.curves import Mean, Strip, means, strips
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import write_whole
-from liif_bench.reports.tables import Section, Table
+from liif_bench.reports.tables import Section, Table, style_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -24,6 +28,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 """Colours that colour-blind people tell apart, for models in their order."""
 
 _MARKERS = "osD^vPX*<>"
+_MOST_NAMES = 14  # images whose names are written below their dots
+_MOST_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,164 @@ def draw_plane(table: Table, x: str = "psnr", y: str = "lpips") -> Figure:
     return figure
 
 
+def draw_scales(records: pd.DataFrame, metric: str, baseline: str | None = None) -> Figure:
+    """Draw a metric against the scale, with 95 % bands over images.
+
+    Scales lie on a log axis. Hollow markers are scales that a model was not trained on; the range
+    that one of them was trained on is shaded, that of the model with most such scales.
+
+    Args:
+        records: Of one data set.
+        metric: Name of a metric.
+        baseline: Model that differences are drawn from, paired by image, which makes bands of what
+            models have in common narrow; None for the values themselves.
+
+    Returns:
+        The figure, not yet written.
+
+    Raises:
+        LiifBenchError: There are no records of the metric or the baseline, or no model with finite
+            values; matplotlib is not installed.
+    """
+    found = means(records, metric, baseline)
+    dataset = str(records["dataset"].iloc[0])
+    if not found:
+        beside = "" if baseline is None else f" beside {baseline}"
+        raise LiifBenchError(f"no model of '{dataset}'{beside} has finite values of {metric}")
+    figure = empty_figure()
+    axes = figure.subplots()
+    _shade_trained(axes, found)
+    everyone = list(dict.fromkeys(map(str, records["upsampler"])))
+    for model in [name for name in everyone if any(each.model == name for each in found)]:
+        mine = [each for each in found if each.model == model]
+        colour = COLOURS[everyone.index(model) % len(COLOURS)]
+        scales = [each.scale for each in mine]
+        lows, highs = zip(*((each.estimate.low, each.estimate.high) for each in mine), strict=True)
+        axes.fill_between(scales, lows, highs, color=colour, alpha=0.13, lw=0)
+        axes.plot(scales, [each.estimate.mean for each in mine], color=colour, lw=1.5, label=model)
+        for each in mine:
+            face = "white" if each.regime == "out" else colour
+            axes.plot(each.scale, each.estimate.mean, "o", ms=5, color=colour, mfc=face)
+    if baseline is not None:
+        axes.axhline(0, color="0.4", lw=1, ls="--", label=baseline)
+    if any(each.regime == "out" for each in found):
+        axes.plot([], [], "o", ms=5, color="0.4", mfc="white", label="not trained on")
+    axes.set_xscale("log", base=2)
+    ticks = sorted({each.scale for each in found})
+    axes.set_xticks(ticks, [f"x{scale:g}" for scale in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("scale (HR size / LR size)")
+    title = _metric_title(records, metric)
+    axes.set_ylabel(title if baseline is None else f"{title}, difference from {baseline}")
+    axes.grid(visible=True, alpha=0.25)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axes.set_title(
+        f"{dataset}: mean over {_images(each.estimate.images for each in found)}, 95 % intervals,"
+        f" protocol {_protocol(records)}",
+        fontsize=9,
+    )
+    return figure
+
+
+def _shade_trained(axes: Axes, found: Sequence[Mean]) -> None:
+    """Shade the range of scales that a model was trained on, as far as the run has scales of it."""
+    trained: dict[str, list[float]] = {}
+    for each in found:
+        if each.regime == "in":
+            trained.setdefault(each.model, []).append(each.scale)
+    if trained:
+        model = max(trained, key=lambda name: len(trained[name]))
+        low, high = min(trained[model]), max(trained[model])
+        axes.axvspan(low, high, color="0.5", alpha=0.12, lw=0, label=f"trained on ({model})")
+
+
+def draw_images(records: pd.DataFrame, metric: str, model: str, baseline: str) -> Figure:
+    """Draw how two models differ image by image: a panel per scale, a dot per image, sorted.
+
+    The line is the mean, the band its 95 % interval. Dots are blue where the model is better than
+    the baseline, and orange where it is worse.
+
+    Args:
+        records: Of one data set.
+        metric: Name of a metric.
+        model: Name of a model.
+        baseline: Name of another.
+
+    Returns:
+        The figure, not yet written.
+
+    Raises:
+        LiifBenchError: There are no records of the metric or of a model, or the two have no
+            image in common; matplotlib is not installed.
+    """
+    found = strips(records, metric, model, baseline)
+    dataset = str(records["dataset"].iloc[0])
+    if not found:
+        raise LiifBenchError(f"{model} and {baseline} share no finite {metric} of '{dataset}'")
+    named = max(len(strip.items) for strip in found) <= _MOST_NAMES
+    columns = min(len(found), _MOST_COLUMNS)
+    lines = math.ceil(len(found) / columns)
+    height = 0.9 + lines * (3.4 if named else 2.8)
+    figure = empty_figure(width=max(4.8, 1.2 + 2.6 * columns), height=height)
+    panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+    higher = _is_higher_better(records, metric)
+    for axes, strip in zip(panels, found, strict=False):
+        _draw_strip(axes, strip, style_of(metric).decimals, higher=higher, named=named)
+    for axes in panels[len(found) :]:
+        axes.set_visible(False)
+    for axes in panels[::columns]:
+        axes.set_ylabel("difference")
+    figure.suptitle(
+        f"{_metric_title(records, metric)}: {model} - {baseline}\n{dataset}, 95 % intervals,"
+        f" protocol {_protocol(records)}",
+        fontsize=9,
+    )
+    return figure
+
+
+def _draw_strip(axes: Axes, strip: Strip, decimals: int, *, higher: bool, named: bool) -> None:
+    better = [(value > 0) == higher and value != 0 for value in strip.differences]
+    colours = [COLOURS[0] if good else COLOURS[1] for good in better]
+    places = list(range(len(strip.differences)))
+    mean = strip.estimate
+    if math.isfinite(mean.low) and math.isfinite(mean.high):
+        axes.axhspan(mean.low, mean.high, color="0.5", alpha=0.18, lw=0)
+    axes.axhline(mean.mean, color="0.35", lw=1)
+    axes.axhline(0, color="black", lw=0.8, ls=":")
+    axes.scatter(places, strip.differences, s=26 if named else 9, c=colours, zorder=3)
+    axes.set_xticks(places if named else [], strip.items if named else [], rotation=90, fontsize=7)
+    if not named:
+        axes.set_xlabel(f"{len(places)} images, sorted", fontsize=8)
+    axes.margins(x=0.08)
+    axes.grid(visible=True, axis="y", alpha=0.25)
+    out = f", {strip.left_out} infinite" if strip.left_out else ""
+    axes.set_title(
+        f"x{strip.scale:g}: {mean.mean:+.{decimals}f}"
+        f" [{mean.low:+.{decimals}f}, {mean.high:+.{decimals}f}]\n"
+        f"better on {sum(better)} of {len(places)}{out}",
+        fontsize=8,
+    )
+
+
+def _metric_title(records: pd.DataFrame, metric: str) -> str:
+    arrow = "↑" if _is_higher_better(records, metric) else "↓"
+    return f"{style_of(metric).title} {arrow}"
+
+
+def _is_higher_better(records: pd.DataFrame, metric: str) -> bool:
+    return bool(records.loc[records["metric"] == metric, "higher_is_better"].iloc[0])
+
+
+def _protocol(records: pd.DataFrame) -> str:
+    return " and ".join(dict.fromkeys(map(str, records["protocol"])))
+
+
+def _images(counts: Iterable[int]) -> str:
+    """Say over how many images means are, which may differ from scale to scale."""
+    few, many = (found := sorted(set(counts)))[0], found[-1]
+    return f"{many} image{'' if many == 1 else 's'}" if few == many else f"{few} to {many} images"
+
+
 def _section(table: Table, metric: str) -> Section:
     found = [section for section in table.sections if section.metric == metric]
     if not found:
@@ -143,12 +307,16 @@ def write_figure(figure: Figure, path: Path) -> None:
         raise LiifBenchError(f"cannot write '{path}': {error.strerror}") from error
 
 
+def file_stem(*parts: str) -> str:
+    """Join the parts of a file's name; what a file should not be called is left out of them."""
+    return "_".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
+
+
 def write_figures(figures: Iterable[tuple[tuple[str, ...], Figure]], folder: Path) -> list[Path]:
     """Write figures as PNG into a folder, which is made if it is not there.
 
     Args:
-        figures: Each with the parts of its name; they are joined, and what a file should not be
-            called is left out of them.
+        figures: Each with the parts of its name; see `file_stem`.
         folder: Where to.
 
     Returns:
@@ -163,8 +331,7 @@ def write_figures(figures: Iterable[tuple[tuple[str, ...], Figure]], folder: Pat
         raise LiifBenchError(f"cannot write '{folder}': {error.strerror}") from error
     written = []
     for parts, figure in figures:
-        stem = "_".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
-        path = folder / f"{stem}.png"
+        path = folder / f"{file_stem(*parts)}.png"
         write_figure(figure, path)
         written.append(path)
     return written
