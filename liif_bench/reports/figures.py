@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from liif_bench.analysis.curves import Mean, Strip, means, strips
-from liif_bench.errors import LiifBenchError
+from liif_bench.errors import LiifBenchError, shorten
 from liif_bench.records import write_whole
 from liif_bench.reports.tables import Section, Table, style_of
 
@@ -28,8 +29,11 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 """Colours that colour-blind people tell apart, for models in their order."""
 
 _MARKERS = "osD^vPX*<>"
+_LABEL_WIDTH = 0.07  # of the length of the axis of scales
 _MOST_NAMES = 14  # images whose names are written below their dots
+_LONGEST_NAME = 24  # characters
 _MOST_COLUMNS = 4
+_CHARACTERS_PER_INCH = 12  # of a heading
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,9 @@ def draw_scales(records: pd.DataFrame, metric: str, baseline: str | None = None)
     if not found:
         beside = "" if baseline is None else f" beside {baseline}"
         raise LiifBenchError(f"no model of '{dataset}'{beside} has finite values of {metric}")
+    ticks = sorted({each.scale for each in found})
+    if len(ticks) < 2:
+        raise LiifBenchError(f"'{dataset}' has {metric} at x{ticks[0]:g} alone: curves need two")
     figure = empty_figure()
     axes = figure.subplots()
     _shade_trained(axes, found)
@@ -157,21 +164,24 @@ def draw_scales(records: pd.DataFrame, metric: str, baseline: str | None = None)
         scales = [each.scale for each in mine]
         lows, highs = zip(*((each.estimate.low, each.estimate.high) for each in mine), strict=True)
         axes.fill_between(scales, lows, highs, color=colour, alpha=0.13, lw=0)
+        for ends in (lows, highs):  # bands of several models lie over each other
+            axes.plot(scales, ends, color=colour, lw=0.6, alpha=0.6)
         axes.plot(scales, [each.estimate.mean for each in mine], color=colour, lw=1.5, label=model)
         for each in mine:
             face = "white" if each.regime == "out" else colour
             axes.plot(each.scale, each.estimate.mean, "o", ms=5, color=colour, mfc=face)
+        if len(mine) == 1:  # there is no band
+            axes.vlines(scales, lows, highs, color=colour, lw=1)
     if baseline is not None:
         axes.axhline(0, color="0.4", lw=1, ls="--", label=baseline)
     if any(each.regime == "out" for each in found):
         axes.plot([], [], "o", ms=5, color="0.4", mfc="white", label="not trained on")
     axes.set_xscale("log", base=2)
-    ticks = sorted({each.scale for each in found})
-    axes.set_xticks(ticks, [f"x{scale:g}" for scale in ticks])
+    axes.set_xticks(ticks, _apart(ticks), fontsize=9)
     axes.set_xticks([], minor=True)
     axes.set_xlabel("scale (HR size / LR size)")
     title = _metric_title(records, metric)
-    axes.set_ylabel(title if baseline is None else f"{title}, difference from {baseline}")
+    axes.set_ylabel(title if baseline is None else f"{title}\ndifference from {baseline}")
     axes.grid(visible=True, alpha=0.25)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.set_title(
@@ -180,6 +190,18 @@ def draw_scales(records: pd.DataFrame, metric: str, baseline: str | None = None)
         fontsize=9,
     )
     return figure
+
+
+def _apart(scales: Sequence[float]) -> list[str]:
+    """Return labels of scales on a log axis, empty where one would touch the one before."""
+    least = math.log2(scales[-1] / scales[0]) * _LABEL_WIDTH
+    labels: list[str] = []
+    last = -math.inf
+    for scale in scales:
+        fits = math.log2(scale) - last >= least
+        labels.append(f"x{scale:g}" if fits else "")
+        last = math.log2(scale) if fits else last
+    return labels
 
 
 def _shade_trained(axes: Axes, found: Sequence[Mean]) -> None:
@@ -198,7 +220,7 @@ def draw_images(records: pd.DataFrame, metric: str, model: str, baseline: str) -
     """Draw how two models differ image by image: a panel per scale, a dot per image, sorted.
 
     The line is the mean, the band its 95 % interval. Dots are blue where the model is better than
-    the baseline, and orange where it is worse.
+    the baseline, orange where it is worse, and grey where it is neither.
 
     Args:
         records: Of one data set.
@@ -220,8 +242,18 @@ def draw_images(records: pd.DataFrame, metric: str, model: str, baseline: str) -
     named = max(len(strip.items) for strip in found) <= _MOST_NAMES
     columns = min(len(found), _MOST_COLUMNS)
     lines = math.ceil(len(found) / columns)
-    height = 0.9 + lines * (3.4 if named else 2.8)
-    figure = empty_figure(width=max(4.8, 1.2 + 2.6 * columns), height=height)
+    width = max(4.8, 1.2 + 2.6 * columns)
+    heading = [
+        line
+        for part in (
+            _metric_title(records, metric),
+            f"{model} minus {baseline}",
+            f"{dataset}, 95 % intervals, protocol {_protocol(records)}",
+        )
+        for line in textwrap.wrap(part, int(_CHARACTERS_PER_INCH * width))
+    ]
+    height = 0.5 + 0.15 * len(heading) + lines * (3.4 if named else 2.8)
+    figure = empty_figure(width, height)
     panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
     higher = _is_higher_better(records, metric)
     for axes, strip in zip(panels, found, strict=False):
@@ -230,17 +262,14 @@ def draw_images(records: pd.DataFrame, metric: str, model: str, baseline: str) -
         axes.set_visible(False)
     for axes in panels[::columns]:
         axes.set_ylabel("difference")
-    figure.suptitle(
-        f"{_metric_title(records, metric)}: {model} - {baseline}\n{dataset}, 95 % intervals,"
-        f" protocol {_protocol(records)}",
-        fontsize=9,
-    )
+    figure.suptitle("\n".join(heading), fontsize=9)
     return figure
 
 
 def _draw_strip(axes: Axes, strip: Strip, decimals: int, *, higher: bool, named: bool) -> None:
-    better = [(value > 0) == higher and value != 0 for value in strip.differences]
-    colours = [COLOURS[0] if good else COLOURS[1] for good in better]
+    gains = [value if higher else -value for value in strip.differences]
+    colours = [COLOURS[0] if gain > 0 else COLOURS[1] if gain < 0 else "0.5" for gain in gains]
+    better = sum(gain > 0 for gain in gains)
     places = list(range(len(strip.differences)))
     mean = strip.estimate
     if math.isfinite(mean.low) and math.isfinite(mean.high):
@@ -248,16 +277,21 @@ def _draw_strip(axes: Axes, strip: Strip, decimals: int, *, higher: bool, named:
     axes.axhline(mean.mean, color="0.35", lw=1)
     axes.axhline(0, color="black", lw=0.8, ls=":")
     axes.scatter(places, strip.differences, s=26 if named else 9, c=colours, zorder=3)
-    axes.set_xticks(places if named else [], strip.items if named else [], rotation=90, fontsize=7)
-    if not named:
+    if named:
+        names = [shorten(item, _LONGEST_NAME) for item in strip.items]
+        axes.set_xticks(places, names, rotation=90, fontsize=7)
+    else:
+        axes.set_xticks([])
         axes.set_xlabel(f"{len(places)} images, sorted", fontsize=8)
     axes.margins(x=0.08)
     axes.grid(visible=True, axis="y", alpha=0.25)
     out = f", {strip.left_out} infinite" if strip.left_out else ""
+    middle, low, high = (
+        f"{round(value, decimals) + 0.0:+.{decimals}f}"  # no minus in front of zero
+        for value in (mean.mean, mean.low, mean.high)
+    )
     axes.set_title(
-        f"x{strip.scale:g}: {mean.mean:+.{decimals}f}"
-        f" [{mean.low:+.{decimals}f}, {mean.high:+.{decimals}f}]\n"
-        f"better on {sum(better)} of {len(places)}{out}",
+        f"x{strip.scale:g}: {middle} [{low}, {high}]\nbetter on {better} of {len(places)}{out}",
         fontsize=8,
     )
 
