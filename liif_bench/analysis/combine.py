@@ -16,7 +16,8 @@ def combine(runs: Sequence[Run], *, across_protocols: bool = False) -> pd.DataFr
     """Put the records of several runs under each other.
 
     An upsampler that occurs in several runs is named after its run too, and across protocols
-    every upsampler is named after its protocol, so that no two measurements share a cell.
+    every upsampler is named after its protocol, so that no two measurements share a cell. Runs
+    whose folders have one name are told apart by the folders above them.
 
     Args:
         runs: One or more.
@@ -26,8 +27,8 @@ def combine(runs: Sequence[Run], *, across_protocols: bool = False) -> pd.DataFr
         The records, in the order of the runs.
 
     Raises:
-        LiifBenchError: A run has no records, or two protocols differ and that was not asked for;
-            the message names the fields.
+        LiifBenchError: A run has no records or was given twice, or two protocols differ and that
+            was not asked for; the message names the fields.
     """
     for run in runs:
         if run.records.empty:
@@ -40,11 +41,24 @@ def combine(runs: Sequence[Run], *, across_protocols: bool = False) -> pd.DataFr
         for frame in frames:
             frame["upsampler"] += " · " + frame["protocol"]
     names = [set(frame["upsampler"]) for frame in frames]
-    for position, (run, frame) in enumerate(zip(runs, frames, strict=True)):
+    for position, (label, frame) in enumerate(zip(_labels(runs), frames, strict=True)):
         others = set().union(*(each for index, each in enumerate(names) if index != position))
         shared = frame["upsampler"].isin(others)
-        frame.loc[shared, "upsampler"] += f" · {run.path.resolve().name}"
+        frame.loc[shared, "upsampler"] += f" · {label}"
     return pd.concat(frames, ignore_index=True)
+
+
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """Name each run by the end of its path: as many folders as tell them apart."""
+    paths = [run.path.resolve() for run in runs]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise LiifBenchError(f"'{path}' was given twice: give each run once")
+    for parts in range(1, max(len(path.parts) for path in paths) + 1):
+        labels = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(labels)) == len(labels):
+            break
+    return labels
 
 
 def check_same_protocol(first: Run, second: Run) -> None:

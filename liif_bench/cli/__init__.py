@@ -12,6 +12,7 @@ import typer
 
 from liif_bench.cli import (
     agreement,
+    compare,
     data,
     doctor,
     features,
@@ -288,6 +289,7 @@ def table(
         raise LiifBenchError("--output needs --format markdown, csv or latex")
 
 
+app.command()(compare.compare)
 app.command()(figure.figure)
 app.command()(zoom.zoom)
 app.command()(features.features)

@@ -70,6 +70,12 @@ _STYLES = {
     "self-similarity": MetricStyle("Self-similarity of features, correlation with HR", 3),
     "flow": MetricStyle("Displacement from HR (pixels)", 3),
     "regularity": MetricStyle("Repeated structure kept (share)", 3),
+    "natural-spectrum": MetricStyle("Slope of the spectrum, off -2", 3),
+    "spectrum-error": MetricStyle("Spectrum, off HR's (dB)", 2),
+    "gradient-kurtosis": MetricStyle("Kurtosis of gradients, off HR's (octaves)", 3),
+    "grain": MetricStyle("Grain, off HR's (octaves)", 3),
+    "ringing": MetricStyle("Overshoot beside HR's edges", 4),
+    "checkerboard": MetricStyle("Checkerboard above HR's (dB)", 2),
 }
 
 

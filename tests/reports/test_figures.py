@@ -1,12 +1,26 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from commands import call, refused
 from frames import made_up
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
+import liif_bench
+from liif_bench.cli.figure import Kind, figure
 from liif_bench.errors import LiifBenchError
-from liif_bench.reports.figures import Point, draw_plane, plane_points
+from liif_bench.reports.figures import (
+    COLOURS,
+    Point,
+    draw_images,
+    draw_plane,
+    draw_scales,
+    file_stem,
+    plane_points,
+    write_figure,
+)
 from liif_bench.reports.tables import build_tables
 
 ROWS = [
@@ -64,6 +78,169 @@ def test_without_a_model_that_has_both_there_is_no_figure():
         draw_plane(table)
 
 
+SCALES = (1.5, 2, 2.5, 3, 4, 8, 30)
+
+
+def made_run(models=("bicubic", "liif"), scales=SCALES, images=5, metric="psnr"):
+    return made_up(
+        [
+            (f"image {number}", scale, model, metric, 40 + number - 3 * np.log2(scale) + place)
+            for scale in scales
+            for place, model in enumerate(models)
+            for number in range(images)
+        ]
+    )
+
+
+def texts_of(figure):
+    """Every text that a figure shows, with its box in pixels."""
+    figure.draw_without_rendering()
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    beyond = {
+        label
+        for axes in panels
+        for way, axis in enumerate((axes.xaxis, axes.yaxis))
+        for label in axis.get_ticklabels()
+        if not min(axis.get_view_interval())
+        <= label.get_position()[way]
+        <= max(axis.get_view_interval())
+    }
+    found = {text for axes in panels for text in axes.findobj(Text)} | {*figure.texts}
+    shown = [each for each in found - beyond if each.get_visible() and each.get_text().strip()]
+    return [(text.get_text(), text.get_window_extent()) for text in shown]
+
+
+def overlap(one, other):
+    return (
+        min(one.x1, other.x1) - max(one.x0, other.x0) > 1
+        and min(one.y1, other.y1) - max(one.y0, other.y0) > 1
+    )
+
+
+def test_scales_lie_on_a_log_axis_with_the_trained_ones_shaded():
+    (axes,) = draw_scales(made_run(), "psnr").axes
+    assert axes.get_xscale() == "log"
+    assert axes.get_xlabel() == "scale (HR size / LR size)"
+    assert axes.get_ylabel() == "PSNR (dB) ↑"
+    (shade,) = axes.patches
+    assert (shade.get_x(), shade.get_x() + shade.get_width()) == (1.5, 4)
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["trained on (liif)", "bicubic", "liif", "not trained on"]
+
+
+def test_curves_are_the_means_with_their_bands():
+    (axes,) = draw_scales(made_run(), "psnr").axes
+    curves = {line.get_label(): line for line in axes.lines}
+    assert curves["liif"].get_xdata().tolist() == list(SCALES)
+    expected = [43 - 3 * np.log2(scale) for scale in SCALES]
+    assert curves["liif"].get_ydata() == pytest.approx(expected)
+    bands = [each.get_datalim(axes.transData) for each in axes.collections]
+    assert len(bands) == 2
+    assert bands[1].y1 > max(expected)  # five images differ by one dB from each other
+    assert bands[1].y0 < min(expected)
+    hollow = [each.get_xdata().tolist() for each in axes.lines if each.get_mfc() == "white"]
+    assert hollow == [[8], [30], []]  # the last is the legend's
+
+
+def test_differences_are_drawn_from_a_baseline():
+    (axes,) = draw_scales(made_run(), "psnr", "bicubic").axes
+    curves = {line.get_label(): line for line in axes.lines}
+    assert curves["liif"].get_ydata() == pytest.approx([1] * len(SCALES))
+    assert curves["bicubic"].get_ydata() == [0, 0]
+    assert "difference from bicubic" in axes.get_ylabel()
+
+
+def test_without_a_trained_model_nothing_is_shaded():
+    (axes,) = draw_scales(made_run(("bicubic", "lanczos")), "psnr").axes
+    assert not axes.patches
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["bicubic", "lanczos"]
+
+
+def test_one_scale_is_no_curve():
+    with pytest.raises(LiifBenchError, match="psnr at x4 alone"):
+        draw_scales(made_run(scales=(4,)), "psnr")
+    only = made_up([("a", 4, "hr", "psnr", float("inf"))])
+    with pytest.raises(LiifBenchError, match="no model of 'sample' has finite values of psnr"):
+        draw_scales(only, "psnr")
+
+
+def test_a_model_with_one_scale_shows_its_interval():
+    frame = made_run(scales=(2, 4))
+    frame = frame[(frame["upsampler"] != "bicubic") | (frame["scale"] == 2)]
+    (axes,) = draw_scales(frame, "psnr").axes
+    spans = [each for each in axes.collections if len(each.get_paths()[0].vertices) == 2]
+    assert len(spans) == 1
+
+
+def test_images_are_dots_in_order_by_scale():
+    frame = made_up(
+        [
+            (item, scale, model, metric, value + (model == "m") * scale * gain)
+            for scale in (2, 4)
+            for item, value, gain in (("a", 1.0, 0.5), ("b", 2.0, -1.0), ("c", 3.0, 0.0))
+            for model in ("m", "b")
+            for metric in ("psnr", "lpips")
+        ]
+    )
+    for metric, colours in (("psnr", (1, None, 0)), ("lpips", (0, None, 1))):
+        two, four = draw_images(frame, metric, "m", "b").axes
+        assert two.collections[0].get_offsets()[:, 1].tolist() == [-2, 0, 1]
+        assert four.collections[0].get_offsets()[:, 1].tolist() == [-4, 0, 2]
+        assert [text.get_text() for text in two.get_xticklabels()] == ["b", "c", "a"]
+        assert "better on 1 of 3" in two.get_title()
+        faces = [to_hex(face) for face in two.collections[0].get_facecolors()]
+        for face, place in zip(faces, colours, strict=True):
+            assert face == ("#808080" if place is None else COLOURS[place])
+    assert "x2: -0.33 [" in draw_images(frame, "psnr", "m", "b").axes[0].get_title()
+
+
+def test_images_that_two_models_do_not_share_are_no_figure():
+    frame = made_up([("a", 4, "m", "psnr", 1.0), ("b", 4, "b", "psnr", 1.0)])
+    with pytest.raises(LiifBenchError, match="m and b share no finite psnr of 'sample'"):
+        draw_images(frame, "psnr", "m", "b")
+
+
+LONG = ("bicubic", "liif:a_checkpoint_of_a_rather_long_name.pth", "realesrgan-x4plus+bicubic")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: draw_scales(made_run(LONG), "psnr"),
+        lambda: draw_scales(made_run(LONG, (2, 4), 3, "tta-mean-top1"), "tta-mean-top1", "bicubic"),
+        lambda: draw_images(made_run(LONG), "psnr", LONG[1], LONG[2]),
+        lambda: draw_images(made_run(LONG, images=40), "psnr", LONG[1], LONG[2]),
+        lambda: draw_images(
+            made_run(LONG, (4,), 14, "tta-mean-top1"), "tta-mean-top1", LONG[1], LONG[2]
+        ),
+    ],
+    ids=["scales", "long label", "images", "many images", "one panel"],
+)
+def test_texts_neither_touch_nor_leave_the_figure(draw):
+    figure = draw()
+    texts = texts_of(figure)
+    edge = figure.bbox
+    for place, (text, box) in enumerate(texts):
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= edge.x1 + 1 and box.y1 <= edge.y1 + 1
+        assert inside, text
+        for other, near in texts[place + 1 :]:
+            assert not overlap(box, near), (text, other)
+
+
+def test_equal_records_give_equal_files(tmp_path):
+    files = [tmp_path / name for name in ("one.png", "two.png")]
+    for file in files:
+        write_figure(draw_scales(made_run(), "psnr"), file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_names_of_files_hold_nothing_that_a_file_should_not_be_called():
+    assert (
+        file_stem("feature-mse:vgg16/relu4", "images", "a b")
+        == "feature-mse-vgg16-relu4_images_a-b"
+    )
+
+
 def test_figures_do_not_import_torch():
     code = "import sys, liif_bench.reports.figures as f; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -84,3 +261,35 @@ def test_the_command_writes_what_the_suffix_says(tmp_path, photo_folder):
     assert "no metric 'lpips'" in refused("figure", run, "-o", tmp_path / "x.png")
     assert "unknown data set 'set5'" in refused("figure", run, "--data", "set5")
     assert not (tmp_path / "x.png").exists()
+
+
+def test_the_command_draws_scales_and_images(tmp_path, photo_folder, monkeypatch, capsys):
+    run = liif_bench.run(
+        data=[f"folder:{photo_folder()}"], models=["nearest", "bicubic", "lanczos"],
+        metrics=["psnr"], scales=[2, 3], out=tmp_path / "run", progress=False,
+    ).path  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+
+    def drawn(kind, **options):
+        figure(run, kind, **options)
+        file = tmp_path / capsys.readouterr().out.strip()
+        assert file.read_bytes().startswith(b"\x89PNG")
+        return file.name
+
+    def said(kind, **options):
+        with pytest.raises(LiifBenchError) as error:
+            figure(run, kind, **options)
+        return str(error.value)
+
+    assert drawn(Kind.plane, y="psnr") == "perception-distortion.png"
+    assert drawn(Kind.scales) == "psnr_scales.png"
+    assert drawn(Kind.scales, baseline="bicubic", models="lanczos") == "psnr_scales.png"
+    assert drawn(Kind.images, model=["lanczos"]) == "psnr_images_lanczos_bicubic.png"
+    assert drawn(Kind.images, models="nearest", baseline="lanczos", scales="3")
+    several = "name one with --model, to hold against bicubic: nearest, lanczos"
+    assert said(Kind.images) == several
+    assert "no model to hold against bicubic" in said(Kind.images, models="bicubic")
+    assert "x2 alone" in said(Kind.scales, scales="2")
+    assert "unknown metric of the run 'x'" in said(Kind.scales, metric="x")
+    assert "unknown model" in said(Kind.scales, models="mine")
+    assert "unknown scale" in said(Kind.images, scales="7")
