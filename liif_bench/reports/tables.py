@@ -62,6 +62,13 @@ _STYLES = {
     "aliasing": MetricStyle("Aliasing (false energy / HR's)", 4),
     "legibility": MetricStyle("Legible glyphs", 3),
     "legibility-margin": MetricStyle("Margin of the right glyph", 3),
+    "dists": MetricStyle("DISTS", 4),
+    "lpips-vgg": MetricStyle("LPIPS on VGG16", 4),
+    "gradient-sharpness": MetricStyle("Sharpness of edges off HR's (octaves)", 3),
+    "edge-precision": MetricStyle("Edges that HR has", 3),
+    "edge-recall": MetricStyle("HR's edges found", 3),
+    "edge-f1": MetricStyle("Agreement of edges (F1)", 3),
+    "gram": MetricStyle("Style distance (Gram)", 4),
 }
 
 
