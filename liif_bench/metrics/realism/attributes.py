@@ -1,7 +1,7 @@
 """Attributes: is the fine detail there, and is it right?
 
-DISTS and LPIPS on VGG16 say whether structure and texture are alike, gradient profiles whether edges
-are as sharp as HR's, and Canny's edges whether they are there, and no others.
+DISTS and LPIPS on VGG16 say whether structure and texture are alike, gradient profiles whether
+edges are as sharp as HR's, and Canny's edges whether they are there, and no others.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 SIGMA = 1.0  # of the Gaussian before Canny's gradients, in pixels
-TOLERANCE = 1.5  # how far apart two edges may be that are one, in pixels: the eight neighbours
-_STRONG = 2.0  # of the root mean square gradient: where an edge begins
-_WEAK = 0.4  # of the strong threshold: where one that has begun still goes on
+TOLERANCE = 1.0  # how far apart two edges may be that are one, in pixels: the four neighbours
+_WEAK = 0.4  # of the root mean square gradient, above which edges begin: where they still go on
 
 _MOST_PROFILES = 4096
 _LEAST_REACH = 16
 _STEP = 0.5  # pixels between two samples of a profile
+_RISE = 1e-6  # of the gradient, from one sample to the next: less is rounding of float32
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Reference:
 def reference_edges(plane: Array) -> Reference:
     """Find the edges of HR, with thresholds from its own gradients.
 
-    Canny (IEEE TPAMI 1986) on scikit-image, sigma 1 pixel. The strong threshold is twice the root
-    mean square of the gradient, the weak one 0.4 of the strong one.
+    Canny (IEEE TPAMI 1986) on scikit-image, sigma 1 pixel. The strong threshold is the root mean
+    square of the gradient, the weak one 0.4 of it.
 
     Args:
         plane: `(H, W)` luma in [0, 1].
@@ -49,7 +49,7 @@ def reference_edges(plane: Array) -> Reference:
     smooth = ndimage.gaussian_filter(plane, SIGMA, mode="nearest")
     gradient = np.stack([ndimage.sobel(smooth, axis, mode="nearest") for axis in (0, 1)])
     strength = np.hypot(*gradient)
-    strong = _STRONG * float(np.sqrt(np.mean(strength**2)))
+    strong = float(np.sqrt(np.mean(strength**2)))
     thresholds = (_WEAK * strong, strong)
     normals = np.divide(gradient, strength, out=np.zeros_like(gradient), where=strength > 0)
     return Reference(thresholds, edges_of(plane, thresholds), normals)
@@ -138,12 +138,12 @@ def _hill(profiles: Array) -> Mask:
     rise = np.diff(profiles, axis=1)
     # Where a walk has to stop: at either end, or where the next step does not go its way.
     ends = np.ones((len(profiles), 1), dtype=np.bool_)
-    right = _next(np.hstack([rise <= 0, ends]), middle)
-    left = _last(np.hstack([ends, rise >= 0]), middle)
+    right = _next(np.hstack([rise <= _RISE, ends]), middle)
+    left = _last(np.hstack([ends, rise >= -_RISE]), middle)
     summits = np.take_along_axis(profiles, np.stack([left, right], axis=1), axis=1)
     top = np.where(summits[:, 1] > summits[:, 0], right, left)
-    until = _next(np.hstack([rise > 0, ends]), top)
-    since = _last(np.hstack([ends, rise < 0]), top)
+    until = _next(np.hstack([rise > _RISE, ends]), top)
+    since = _last(np.hstack([ends, rise < -_RISE]), top)
     return (places >= since[:, None]) & (places <= until[:, None])
 
 

@@ -1,8 +1,8 @@
 """What VGG16 makes of SR and of HR: one look at each image, shared by all metrics that compare it.
 
-Two passes differ: LPIPS and the Gram matrices read VGG16 as it was trained, with max pooling; DISTS
-(arXiv 2004.07728) puts L2 pooling in its place. Both begin with the same two convolutions, which run
-once. The trunk is that of LPIPS, whose input, scaled to [-1, 1], is the usual normalised one.
+Two passes differ: LPIPS and the Gram matrices read VGG16 as it was trained, with max pooling, and
+DISTS (arXiv 2004.07728) with L2 pooling in its place. Both begin with the same two convolutions,
+which run once. The trunk is that of LPIPS, whose scaling of [-1, 1] is ImageNet's of [0, 1].
 
 A pass keeps 488 bytes per pixel of the image, 256 of them of the layer that both passes share: an
 image that both have looked at holds 720 bytes per pixel, and a case and an output together 1.44 kB,
@@ -22,7 +22,6 @@ from liif_bench.metrics.base import Case, Memo, Output
 from liif_bench.metrics.perceptual import SMALLEST_SIDE, load_lpips
 
 WEIGHTS = "lpips-vgg"
-CHANNELS = (64, 128, 256, 512, 512)
 
 Pooling = Literal["max", "l2"]
 
