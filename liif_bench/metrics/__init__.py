@@ -221,6 +221,8 @@ METRICS = Registry(
             "regularity",
             "liif_bench.metrics.realism.relationships:regularity_of",
             "how much of what repeats in HR still does in SR",
+        ),
+        Entry(
             "natural-spectrum",
             "liif_bench.metrics.realism.style:natural",
             "how far its power spectrum's fall is from that of natural images, 1 / f^2",
@@ -249,6 +251,44 @@ METRICS = Registry(
             "checkerboard",
             "liif_bench.metrics.realism.style:lattice",
             "patterns of period 2, 4 or one LR pixel that HR does not have, dB",
+        ),
+        Entry(
+            "dists",
+            "liif_bench.metrics.realism.attributes:dists",
+            "distance of structure and texture, tolerant of resampled texture",
+            weights=("lpips-vgg", "dists"),
+        ),
+        Entry(
+            "lpips-vgg",
+            "liif_bench.metrics.realism.attributes:lpips_vgg",
+            "learned perceptual distance on VGG16, whatever net the protocol names",
+            weights=("lpips-vgg",),
+        ),
+        Entry(
+            "gradient-sharpness",
+            "liif_bench.metrics.realism.attributes:gradient_sharpness",
+            "by how many octaves edges are wider or narrower than HR's",
+        ),
+        Entry(
+            "edge-precision",
+            "liif_bench.metrics.realism.attributes:edge_precision",
+            "share of SR's edges that HR has",
+        ),
+        Entry(
+            "edge-recall",
+            "liif_bench.metrics.realism.attributes:edge_recall",
+            "share of HR's edges that SR has",
+        ),
+        Entry(
+            "edge-f1",
+            "liif_bench.metrics.realism.attributes:edge_f1",
+            "harmonic mean of the two",
+        ),
+        Entry(
+            "gram",
+            "liif_bench.metrics.realism.gram:gram",
+            "distance of style: Gram matrices of VGG16 against HR's",
+            weights=("lpips-vgg",),
         ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),

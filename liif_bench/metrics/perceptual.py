@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -113,7 +114,21 @@ def distance_to(
         device: Where the network runs.
         symmetric: As in `lpips_distance`.
     """
-    activations = _activations(image, net, device, symmetric)
+    return heads_distance(_activations(image, net, device, symmetric), features, net, device)
+
+
+@torch.inference_mode()
+def heads_distance(
+    activations: Iterable[Tensor], features: Iterable[Tensor], net: str, device: str = "cpu"
+) -> float:
+    """LPIPS v0.1 of two images of which the trunk has seen both.
+
+    Args:
+        activations: What it makes of one, `(1, channels, height, width)` per layer, as it is.
+        features: The same of the other, normalised over channels, as by `lpips_features`.
+        net: Trunk, "alex" or "vgg".
+        device: Where both lie.
+    """
     layers = zip(load_lpips(net, device).lins, activations, features, strict=True)
     total: Tensor = sum(
         lpips.spatial_average(head((lpips.normalize_tensor(activation) - known) ** 2))

@@ -76,6 +76,13 @@ _STYLES = {
     "grain": MetricStyle("Grain, off HR's (octaves)", 3),
     "ringing": MetricStyle("Overshoot beside HR's edges", 4),
     "checkerboard": MetricStyle("Checkerboard above HR's (dB)", 2),
+    "dists": MetricStyle("DISTS", 4),
+    "lpips-vgg": MetricStyle("LPIPS on VGG16", 4),
+    "gradient-sharpness": MetricStyle("Sharpness of edges off HR's (octaves)", 3),
+    "edge-precision": MetricStyle("Edges that HR has", 3),
+    "edge-recall": MetricStyle("HR's edges found", 3),
+    "edge-f1": MetricStyle("Agreement of edges (F1)", 3),
+    "gram": MetricStyle("Style distance (Gram)", 4),
 }
 
 
