@@ -230,15 +230,15 @@ class Comparison:
         """Mean rank by metric, model and scale, and over all scales (None)."""
         found = []
         for metric in self.metrics:
-            ranked = {}
+            ranked: dict[float | None, Floats] = {}
             for scale in self.scales:
                 values = self._shared(metric, scale).to_numpy()
                 ranked[scale] = _ranks(-values if metric.higher_is_better else values)
-            whole = np.concatenate(list(ranked.values()))
-            for scale, ranks in (*ranked.items(), (None, whole)):
+            ranked[None] = np.concatenate(list(ranked.values()))
+            for at, ranks in ranked.items():
                 means = ranks.mean(axis=0).tolist() if len(ranks) else [None] * len(self.models)
                 found += [
-                    Rank(metric.name, model, scale, mean, len(ranks))
+                    Rank(metric.name, model, at, mean, len(ranks))
                     for model, mean in zip(self.models, means, strict=True)
                 ]
         return tuple(found)
@@ -289,7 +289,7 @@ class Comparison:
         """
         known = {metric.name: metric for metric in self.metrics}
         if name not in known:
-            raise unknown_name(f"metric of the runs' '{self.dataset}'", name, known)
+            raise unknown_name(f"metric of '{self.dataset}'", name, known)
         return known[name]
 
     def _shared(self, metric: MetricRows, scale: float) -> pd.DataFrame:
@@ -442,21 +442,28 @@ def chosen(
 ) -> pd.DataFrame:
     """Return the records of some models, metrics and scales; all of them where None.
 
+    A model that several runs have is meant in all of them by its bare name.
+
     Raises:
         LiifBenchError: There are no records of one that was named.
     """
-    for column, kind, wanted in (
-        ("upsampler", "model", models),
-        ("metric", "metric", metrics),
-        ("scale", "scale", scales),
-    ):
-        if wanted is None:
-            continue
-        known = set(records[column].unique())
-        for name in wanted:
-            if name not in known:
-                shown = [f"{each:g}" if kind == "scale" else str(each) for each in known]
-                text = f"{name:g}" if isinstance(name, float) else str(name)
-                raise unknown_name(f"{kind} of the runs", text, shown)
-        records = records[records[column].isin(list(wanted))]
+    if models is not None:
+        known = [str(name) for name in records["upsampler"].unique()]
+        bare = {name: name.partition(" · ")[0] for name in known}
+        _check("model", models, {*known, *bare.values()})
+        wanted = [name for name in known if name in models or bare[name] in models]
+        records = records[records["upsampler"].isin(wanted)]
+    if metrics is not None:
+        _check("metric", metrics, {str(name) for name in records["metric"].unique()})
+        records = records[records["metric"].isin(list(metrics))]
+    if scales is not None:
+        shown = {f"{scale:g}" for scale in records["scale"].unique()}
+        _check("scale", [f"{scale:g}" for scale in scales], shown)
+        records = records[records["scale"].isin(list(scales))]
     return records
+
+
+def _check(kind: str, wanted: Iterable[str], known: set[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            raise unknown_name(f"{kind} of the runs", name, known)
