@@ -169,7 +169,7 @@ def test_help_names_every_command():
     assert done.returncode == 0
     for command in (
         "run", "table", "reproduce", "audit", "upscale", "list", "doctor", "protocol", "data",
-        "weights", "zoom", "resolution",
+        "weights", "zoom", "resolution", "compare",
     ):  # fmt: skip
         assert re.search(rf"\b{command}\b", done.stdout)
     assert call("--version").stdout.startswith("liif-bench ")
