@@ -77,10 +77,9 @@ class Cell:
         """
         if self.paired is None or self.corrected is None or self.corrected > LEVEL:
             return None
-        difference = self.paired.difference
-        if difference.low <= 0 <= difference.high:
+        if not self.paired.clear:
             return None
-        return (difference.low > 0) == self.higher_is_better
+        return (self.paired.difference.low > 0) == self.higher_is_better
 
 
 @dataclass(frozen=True)

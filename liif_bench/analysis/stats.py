@@ -69,6 +69,15 @@ class Paired:
     above: int = 0
     below: int = 0
 
+    @property
+    def clear(self) -> bool:
+        """Whether the interval of the mean leaves out 0.
+
+        A p-value alone is not enough: the signed-rank test asks whether differences lie as often
+        and as far above 0 as below. Skewed ones whose mean is 0 do not; see docs/compare.md.
+        """
+        return not self.difference.low <= 0 <= self.difference.high
+
 
 def paired(candidate: Values, baseline: Values) -> Paired:
     """Compare two sets of values of the same images.

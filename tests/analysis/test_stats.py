@@ -157,6 +157,13 @@ def test_what_could_have_been_detected_is_detected_in_four_of_five_samples(n):
     assert found == pytest.approx(0.8, abs=0.06)
 
 
+def test_skewed_differences_of_mean_0_alarm_the_test_and_not_the_interval():
+    rng = np.random.default_rng(100)
+    found = [paired(rng.exponential(size=100) - 1, np.zeros(100)) for _ in range(300)]
+    assert np.mean([each.p <= 0.05 for each in found]) > 0.25
+    assert np.mean([each.p <= 0.05 and each.clear for each in found]) < 0.1
+
+
 def test_what_could_have_been_detected_follows_its_formula():
     t = scipy.stats.t(13)
     expected = (t.ppf(0.975) + t.ppf(0.8)) * 0.3 / math.sqrt(14) * math.sqrt(math.pi / 3)
