@@ -248,7 +248,7 @@ def test_every_image_is_shown_with_the_mean_below():
     assert "item" not in pd.read_csv(io.StringIO(render(build_tables(made_up(BOTH)), "csv")))
     terminal = io.StringIO()
     print_tables([table], Console(file=terminal, width=80))
-    assert re.search(r"\na +\n  bicubic  30\.00", terminal.getvalue())
+    assert re.search(r"\na\n  bicubic  30\.00", terminal.getvalue())
 
 
 def test_an_image_without_a_value_is_a_dash_and_said():
