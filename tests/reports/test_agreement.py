@@ -55,9 +55,10 @@ def test_what_failed_and_what_has_no_meaning_is_said():
     scenes = table_of(each=3).assign(
         metric="mtf50", value=np.nan, error="not applicable: no slanted edge"
     )
-    notes = agreement_grids(pd.concat([table, scenes]))[2].notes
-    assert "poor: 1 images without a value: the file is broken" in notes
-    assert "without a meaning for these images: mtf50" in notes
+    first, *others = (grid.notes for grid in agreement_grids(pd.concat([table, scenes])))
+    assert "poor: 1 images without a value: the file is broken" in first
+    assert "without a meaning for these images: mtf50" in first
+    assert not any("mtf50" in note for notes in others for note in notes)  # said once
 
 
 def test_damage_of_known_order_is_told_from_ratings():
@@ -70,6 +71,6 @@ def test_damage_of_known_order_is_told_from_ratings():
 def test_a_metric_that_failed_everywhere_has_dashes():
     table = table_of()
     table.loc[table["metric"] == "poor", ["value", "error"]] = [np.nan, "no weights"]
-    grid = agreement_grids(table)[2]
-    assert grid.rows[1] == ("poor", *["–"] * 5)
+    grid, *_, pooled, _ = agreement_grids(table)
+    assert grid.rows[1] == pooled.rows[1] == ("poor", *["–"] * 5)
     assert "poor: 24 images without a value: no weights" in grid.notes
