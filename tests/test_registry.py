@@ -9,6 +9,7 @@ from liif_bench.downstream import ENCODERS
 from liif_bench.errors import LiifBenchError
 from liif_bench.metrics import METRICS, load_metric
 from liif_bench.protocol import load_protocol, protocol_names
+from liif_bench.ratings import RATINGS
 from liif_bench.registry import Entry, Registry
 from liif_bench.suite import make_plan
 from liif_bench.upsamplers import UPSAMPLERS, load_upsampler
@@ -94,7 +95,7 @@ def test_a_broken_built_in_is_our_own_error():
 
 
 @pytest.mark.parametrize(
-    "registry", [DATASETS, ENCODERS, METRICS, UPSAMPLERS], ids=lambda r: r.kind
+    "registry", [DATASETS, ENCODERS, METRICS, RATINGS, UPSAMPLERS], ids=lambda r: r.kind
 )
 def test_every_built_in_part_can_be_imported(registry):
     entries = registry.entries()

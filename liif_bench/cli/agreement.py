@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,11 +11,6 @@ from liif_bench.cli.grids import Format, GridFormat, Output, check_output, put_g
 from liif_bench.cli.options import DataRoot, Device
 from liif_bench.cli.output import plain
 from liif_bench.errors import LiifBenchError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from liif_bench.agreement import Rated
 
 
 def agreement(
@@ -84,38 +79,35 @@ def agreement(
     else:
         from liif_bench.metrics import METRICS
         from liif_bench.protocol import load_protocol
+        from liif_bench.ratings import load_ratings
         from liif_bench.suite import split_names
 
         protocol = load_protocol(scoring)
         chosen = None if metrics is None else split_names(metrics, "metric")
         for metric in chosen or ():
             METRICS.parse(metric)
+        rated = None if ratings is None else load_ratings(ratings, data_root)
         with console.status("starting torch"):
-            from liif_bench.agreement import default_metrics, keep_agreement, measure_agreement
+            from liif_bench.agreement import (
+                default_metrics,
+                first_contents,
+                graded_images,
+                keep_agreement,
+                measure_agreement,
+                rated_images,
+            )
+            from liif_bench.datasets import load_dataset
             from liif_bench.harness import fresh_folder
             from liif_bench.progress import Bars
-        images = _images(ratings, data, data_root, limit, seed)
+        if rated is None:
+            images = graded_images(load_dataset(data, data_root).limited(limit), seed=seed)
+        else:
+            images = first_contents(rated_images(rated), limit)
         table = measure_agreement(
             images, chosen or default_metrics(), protocol, device=device, progress=Bars(console)
         )
         path = keep_agreement(table, out or fresh_folder("agreement"))
         if table["value"].notna().sum() == 0:
             raise LiifBenchError(f"nothing could be measured: '{path}' holds the reasons")
-        _say(console, path)
+        console.print(f"scores: {plain(str(path))}", soft_wrap=True, highlight=False)
     put_grids(agreement_grids(table), style, file)
-
-
-def _images(
-    ratings: str | None, data: str, data_root: Path | None, limit: int | None, seed: int
-) -> tuple[Rated, ...]:
-    from liif_bench.agreement import first_contents, graded_images, rated_images
-    from liif_bench.datasets import load_dataset
-    from liif_bench.ratings import load_ratings
-
-    if ratings is None:
-        return graded_images(load_dataset(data, data_root).limited(limit), seed=seed)
-    return first_contents(rated_images(load_ratings(ratings, data_root)), limit)
-
-
-def _say(console: Console, path: Path) -> None:
-    console.print(f"scores: {plain(str(path))}", soft_wrap=True, highlight=False)

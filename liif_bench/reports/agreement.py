@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 
@@ -45,9 +46,10 @@ def agreement_grids(table: pd.DataFrame) -> list[Grid]:
 
 def _of_part(part: Part) -> Iterator[Grid]:
     title = f"{part.dataset}, {part.name}" if part.name else part.dataset
-    for level in part.levels:
+    for number, level in enumerate(part.levels):
         found = {metric: part.agreement(metric, level) for metric in part.metrics}
-        yield _level(f"{title}: agreement {level}", level, part, found)
+        grid = _level(f"{title}: agreement {level}", level, part, found)
+        yield grid if number else replace(grid, notes=(*grid.notes, *_unscored(part)))
     if METHOD in part.levels and len(part.methods) <= MOST_METHODS:
         yield _methods(f"{title}: Spearman's rho by method", part)
 
@@ -69,14 +71,18 @@ def _level(title: str, level: str, part: Part, found: dict[str, Agreement | None
     if part.dataset == GRADED:
         notes.append(_GRADED_NOTE if level == METHOD else _MIXED_NOTE)
     notes += [f"{name}: {each.note}" for name, each in found.items() if each and each.note]
+    columns = ("metric", "images", "Spearman", "Kendall", "Pearson, logistic", "pairs alike")
+    return Grid(title, columns, tuple(rows), notes=tuple(notes))
+
+
+def _unscored(part: Part) -> Iterator[str]:
+    """Yield a note for each metric without a value somewhere, whatever the level."""
     for metric in part.metrics:
         count, reason = part.unscored(metric)
         if count:
-            notes.append(f"{metric}: {count} images without a value: {reason}")
+            yield f"{metric}: {count} images without a value: {reason}"
     if part.meaningless:
-        notes.append(f"without a meaning for these images: {', '.join(part.meaningless)}")
-    columns = ("metric", "images", "Spearman", "Kendall", "Pearson, logistic", "pairs alike")
-    return Grid(title, columns, tuple(rows), notes=tuple(notes))
+        yield f"without a meaning for these images: {', '.join(part.meaningless)}"
 
 
 def _methods(title: str, part: Part) -> Grid:

@@ -167,6 +167,7 @@ def test_when_nothing_can_be_measured_the_exit_code_says_so(tmp_path):
         ("metrics", "feature-mse:ENCODER"),
         ("datasets", "folder:PATH"),
         ("protocols", "liif-benchmark"),
+        ("ratings", "pipal:PATH"),
         ("weights", "lpips-alex"),
     ],
 )
@@ -182,6 +183,7 @@ def test_help_names_every_command():
     for command in (
         "run", "table", "reproduce", "audit", "upscale", "list", "doctor", "protocol", "data",
         "weights", "zoom", "resolution", "compare",
+        "weights", "zoom", "resolution", "agreement",
     ):  # fmt: skip
         assert re.search(rf"\b{command}\b", done.stdout)
     assert call("--version").stdout.startswith("liif-bench ")
