@@ -15,6 +15,7 @@ from liif_bench.cli import (
     doctor,
     features,
     figure,
+    gate,
     protocol,
     published,
     resolution,
@@ -292,6 +293,7 @@ app.command()(features.features)
 app.command()(resolution.resolution)
 app.command()(published.reproduce)
 app.command()(published.audit)
+app.command()(gate.gate)
 
 
 @app.command()
@@ -381,6 +383,7 @@ def _listing(kind: Kind) -> list[tuple[str, str]]:
 
 
 app.command()(doctor.doctor)
+app.add_typer(gate.app, name="baseline")
 app.add_typer(protocol.app, name="protocol")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
