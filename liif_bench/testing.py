@@ -1,10 +1,10 @@
 """For the test suites of others: a run must not be worse than its baseline.
 
-    from liif_bench.testing import assert_no_regression
+from liif_bench.testing import assert_no_regression
 
-    def test_the_zoom_has_not_got_worse(tmp_path):
-        run = liif_bench.run(suite="sample", scales=[4], models=["mine"], out=tmp_path / "run")
-        assert_no_regression(run, "tests/baseline.json")
+def test_the_zoom_has_not_got_worse(tmp_path):
+    run = liif_bench.run(suite="sample", scales=[4], models=["mine"], out=tmp_path / "run")
+    assert_no_regression(run, "tests/baseline.json")
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -170,7 +169,7 @@ def _cells(records: pd.DataFrame) -> Iterable[Cell]:
             metric=metric,
             variant=first["variant"],
             higher_is_better=bool(first["higher_is_better"]),
-            regime=first["regime"] if isinstance(first["regime"], str) else None,
+            regime=None if pd.isna(first["regime"]) else first["regime"],
             values={
                 str(item): round(float(value), DIGITS)
                 for item, value in zip(measured["item"], measured["value"], strict=True)
@@ -261,9 +260,7 @@ def protocol_changes(before: Snapshot, after: Snapshot) -> list[Change]:
     if before.protocol_hash == after.protocol_hash:
         return []
     try:
-        one, other = (
-            stored_protocol(each.protocol, Path(each.run)) for each in (before, after)
-        )
+        one, other = (stored_protocol(each.protocol, Path(each.run)) for each in (before, after))
     except LiifBenchError:  # one was written by a liif-bench whose protocols had other fields
         return [Change("protocol hash", before.protocol_hash, after.protocol_hash)]
     return [

@@ -203,9 +203,7 @@ def gate(candidate: Snapshot, baseline: Snapshot, rules: Rules) -> Report:
         )
     ours = {cell.key: cell for cell in candidate.cells}
     theirs = {cell.key: cell for cell in baseline.cells}
-    compared = {
-        key: _compare(theirs[key], ours[key], rules) for key in theirs if key in ours
-    }
+    compared = {key: _compare(theirs[key], ours[key], rules) for key in theirs if key in ours}
     tested = [key for key, draft in compared.items() if draft.p is not None]
     corrected = dict(
         zip(tested, holm([p for key in tested if (p := compared[key].p) is not None]), strict=True)
@@ -337,7 +335,7 @@ def _decide(draft: _Draft, p: float | None, alpha: float) -> Verdict:
         return Verdict(cell.key, Outcome.same, "no image has a value, then and now")
     change = float(np.mean(list(gains.values())))
     worst = min(gains, key=lambda item: gains[item])
-    verdict = Verdict(
+    return Verdict(
         cell.key,
         *_outcome(draft, change, p, alpha),
         before=draft.before,
@@ -348,12 +346,9 @@ def _decide(draft: _Draft, p: float | None, alpha: float) -> Verdict:
         images=len(gains),
         worst=worst if gains[worst] < 0 else "",
     )
-    return verdict
 
 
-def _outcome(
-    draft: _Draft, change: float, p: float | None, alpha: float
-) -> tuple[Outcome, str]:
+def _outcome(draft: _Draft, change: float, p: float | None, alpha: float) -> tuple[Outcome, str]:
     if draft.tolerance is None:
         return Outcome.unruled, "no rule says how much worse it may get"
     if change >= -draft.tolerance:

@@ -98,7 +98,9 @@ def save(
 
 
 @app.command()
-def diff(before: Source, after: Source, style: Format = GridFormat.terminal, out: Output = None) -> None:
+def diff(
+    before: Source, after: Source, style: Format = GridFormat.terminal, out: Output = None
+) -> None:
     """Show what changed between two baselines or runs."""
     from liif_bench.analysis.baseline import load_snapshot
     from liif_bench.reports.gate import diff_grids
