@@ -12,7 +12,8 @@ from functools import cached_property
 import pandas as pd
 
 from liif_bench.analysis.kept import KeptRows
-from liif_bench.analysis.zoom import Estimate, Gain, bootstrapped, paired
+from liif_bench.analysis.stats import Estimate, bootstrapped
+from liif_bench.analysis.zoom import Gain, paired_gain
 from liif_bench.downstream import ADAPTED, AUGMENTED
 from liif_bench.records import Run
 
@@ -60,12 +61,12 @@ class AugmentResults(KeptRows):
     ) -> Gain | None:
         """Return how far an upsampler lies above another under one method."""
         ours = self.right(upsampler, scale, method, places)
-        return paired(ours, self.right(baseline, scale, method, places), binary=True)
+        return paired_gain(ours, self.right(baseline, scale, method, places), binary=True)
 
     def gain_of(self, upsampler: str, scale: float, method: str, places: int) -> Gain | None:
         """Return how far a method lies above the one-crop view of the same upsampler."""
         ours = self.right(upsampler, scale, method, places)
-        return paired(ours, self.right(upsampler, scale, ONE, places), binary=True)
+        return paired_gain(ours, self.right(upsampler, scale, ONE, places), binary=True)
 
 
 def augment_results(run: Run) -> list[AugmentResults]:

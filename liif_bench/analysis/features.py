@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from liif_bench.analysis.kept import KeptRows
-from liif_bench.analysis.zoom import CONFIDENCE, RESAMPLES, Estimate, Floats
+from liif_bench.analysis.stats import RESAMPLES, Estimate, Floats, interval
 from liif_bench.downstream import FEATURES
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run
@@ -228,7 +228,4 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 def _estimate(values: Sequence[float] | Floats, images: int) -> Estimate:
     """Return the first value with the 95 % percentile interval of the others."""
     value, *resampled = np.asarray(values)
-    tail = (100 - CONFIDENCE) / 2
-    # not interpolated, for infinity less infinity is no number
-    low, high = np.percentile(resampled, [tail, 100 - tail], method="nearest")
-    return Estimate(float(value), float(low), float(high), images)
+    return Estimate(float(value), *interval(resampled), images)

@@ -6,26 +6,19 @@ with a label only. Everything is a mean over images, so that intervals and tests
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from liif_bench.analysis.kept import KeptRows
+from liif_bench.analysis.stats import Estimate, Floats, bootstrapped, mcnemar
 from liif_bench.downstream import ONE_CROP, VIEWS
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run
 
-RESAMPLES = 9999
 BINS = 15
 _CENTRE = 1
-CONFIDENCE = 95
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -66,23 +59,6 @@ MEASURES = (
     Measure("KL (one)", "kl", "one", labelled=False, higher_is_better=False),
     Measure("KL (mean)", "kl", "all", labelled=False, higher_is_better=False),
 )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over images with its 95 % interval.
-
-    Attributes:
-        mean: The mean.
-        low: Lower end of the interval.
-        high: Upper end.
-        images: How many.
-    """
-
-    mean: float
-    low: float
-    high: float
-    images: int
 
 
 @dataclass(frozen=True)
@@ -151,7 +127,7 @@ class Seen:
     def gain(self, measure: Measure, baseline: Seen) -> Gain | None:
         """Return how far a measure lies above another upsampler's; None where no image can say."""
         ours, theirs = self.per_image(measure), baseline.per_image(measure)
-        return paired(ours, theirs, binary=measure.binary)
+        return paired_gain(ours, theirs, binary=measure.binary)
 
     def by_size(self, *, centre: bool = False) -> dict[int, float]:
         """Return top-1 accuracy by size, ascending: of the centre view, or the mean of all nine."""
@@ -230,25 +206,7 @@ def zoom_results(run: Run) -> list[ZoomResults]:
     return [ZoomResults(str(name), group) for name, group in groups]
 
 
-@cache
-def _draws(images: int) -> npt.NDArray[np.int64]:
-    """Return which images each resample holds, `(RESAMPLES, images)`; the same every time."""
-    return np.random.default_rng(0).integers(0, images, (RESAMPLES, images))
-
-
-def bootstrapped(values: Floats) -> Estimate:
-    """Return a mean with its 95 % percentile interval over resamples of the images.
-
-    Args:
-        values: One per image, at least one.
-    """
-    means = values[_draws(len(values))].mean(axis=1)
-    tail = (100 - CONFIDENCE) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return Estimate(float(values.mean()), float(low), float(high), len(values))
-
-
-def paired(ours: pd.Series[float], theirs: pd.Series[float], *, binary: bool) -> Gain | None:
+def paired_gain(ours: pd.Series[float], theirs: pd.Series[float], *, binary: bool) -> Gain | None:
     """Return how far values lie above others of the same images; None where no image has both.
 
     Args:
@@ -261,22 +219,6 @@ def paired(ours: pd.Series[float], theirs: pd.Series[float], *, binary: bool) ->
         return None
     mine, other = pairs.to_numpy().T
     return Gain(bootstrapped(mine - other), mcnemar(mine, other) if binary else None)
-
-
-def mcnemar(ours: Sequence[float] | Floats, theirs: Sequence[float] | Floats) -> float:
-    """Return the two-sided p-value of McNemar's exact test.
-
-    Args:
-        ours: 1 where ours is right, 0 where it is wrong, by image.
-        theirs: The same of the other.
-
-    Returns:
-        The chance that as uneven a split of the images on which they differ comes from a coin.
-    """
-    difference = np.asarray(ours) - np.asarray(theirs)
-    won, lost = int((difference > 0).sum()), int((difference < 0).sum())
-    tail = sum(math.comb(won + lost, count) for count in range(min(won, lost) + 1))
-    return float(min(1.0, 2 * tail / 2 ** (won + lost)))
 
 
 def calibration_error(confidence: Floats, right: Floats, bins: int = BINS) -> float:

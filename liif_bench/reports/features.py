@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from liif_bench.analysis.features import FeatureResults, Way
-from liif_bench.analysis.zoom import Estimate
+from liif_bench.analysis.stats import Estimate
 from liif_bench.reports.figures import COLOURS, empty_figure
 from liif_bench.reports.grids import Grid, lacking
 from liif_bench.reports.tables import DASH

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from liif_bench.analysis.zoom import BINS, MEASURES, Estimate, Gain, Measure, Seen, ZoomResults
+from liif_bench.analysis.stats import Estimate
+from liif_bench.analysis.zoom import BINS, MEASURES, Gain, Measure, Seen, ZoomResults
 from liif_bench.downstream import ONE_CROP
 from liif_bench.errors import LiifBenchError
 from liif_bench.reports.figures import COLOURS, empty_figure

@@ -8,7 +8,7 @@ import scipy.stats
 from views import made_up_augmented, run_of
 
 from liif_bench.analysis.augment import augment_results
-from liif_bench.analysis.zoom import bootstrapped
+from liif_bench.analysis.stats import bootstrapped
 
 ITEMS = [f"i{number:02d}" for number in range(30)]
 MODELS = ["bicubic", "liif-edsr", "hr"]
