@@ -151,11 +151,12 @@ def snapshot(run: Run) -> Snapshot:
         versions=manifest["versions"],
         seconds={str(name): round(float(value), 4) for name, value in seconds.items()},
         peak_rss_bytes=int(manifest.get("peak_rss_bytes", 0)),
-        cells=tuple(_cells(records)),
+        cells=tuple(cells_of(records)),
     )
 
 
-def _cells(records: pd.DataFrame) -> Iterable[Cell]:
+def cells_of(records: pd.DataFrame) -> Iterable[Cell]:
+    """Yield the cells of records, their values rounded to `DIGITS` decimals."""
     failed = failures(records).index
     columns = ["dataset", "scale", "upsampler", "metric"]
     for (dataset, scale, upsampler, metric), rows in records.groupby(columns, sort=False):
