@@ -50,5 +50,7 @@ def test_a_worse_run_fails_with_exit_code_1_and_writes_its_files(run, baseline, 
 
 def test_what_is_wrong_is_one_line(run, baseline, tmp_path):
     assert "does not exist" in refused("gate", run.path, "--baseline", tmp_path / "gone.json")
-    assert "rules" in refused("gate", run.path, "-b", baseline, "--rules", tmp_path / "gone.toml")
+    assert "gone.toml" in refused(
+        "gate", run.path, "-b", baseline, "--rules", tmp_path / "gone.toml"
+    )
     assert "already there" in refused("baseline", "save", run.path, "-o", baseline)

@@ -107,7 +107,7 @@ def test_junit_of_what_cannot_be_compared_fails():
         protocol=other.model_dump(), protocol_hash=other.hash,
     )  # fmt: skip
     assert check_junit(junit_text(report)).get("failures") == "1"
-    assert "psnr.shave_extra" in markdown_summary(report, Path("run"))
+    assert r"psnr.shave\_extra: 6 before, 0 now" in markdown_summary(report, Path("run"))
 
 
 def test_nasty_names_stay_text_everywhere():
