@@ -17,6 +17,7 @@ from liif_bench.cli import (
     doctor,
     features,
     figure,
+    gate,
     protocol,
     published,
     resolution,
@@ -332,6 +333,7 @@ app.command()(resolution.resolution)
 app.command()(agreement.agreement)
 app.command()(published.reproduce)
 app.command()(published.audit)
+app.command()(gate.gate)
 
 
 @app.command()
@@ -423,6 +425,7 @@ def _listing(kind: Kind) -> list[tuple[str, str]]:
 
 
 app.command()(doctor.doctor)
+app.add_typer(gate.app, name="baseline")
 app.add_typer(protocol.app, name="protocol")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
