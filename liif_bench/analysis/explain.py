@@ -277,8 +277,8 @@ def explain(runs: Sequence[Run], dataset: str | None = None) -> Explained:
 
 def _whole(run: Run) -> tuple[str, str]:
     """Return the first LIIF that nothing is switched off of: its name, and how it was asked for."""
-    asked = dict(zip(run.manifest["plan"]["models"], run.manifest["request"]["models"], strict=True))
     changed = run.manifest["plan"].get("model_settings", {})
+    asked = _asked(run)
     for name, spec in asked.items():
         if spec.partition(":")[0] in FAMILY and name not in changed:
             return name, spec
@@ -288,10 +288,15 @@ def _whole(run: Run) -> tuple[str, str]:
     )
 
 
+def _asked(run: Run) -> dict[str, str]:
+    """Return how each model was named on the command line or in the suite, by its name."""
+    named = run.manifest["plan"]["models"], run.manifest["request"]["models"]
+    return dict(zip(*named, strict=True))
+
+
 def _variants(run: Run, model: str, spec: str) -> dict[str, Mapping[str, str]]:
     """Return the models of the same weights that lack something, with what they lack."""
-    plan = run.manifest["plan"]
-    asked = dict(zip(plan["models"], run.manifest["request"]["models"], strict=True))
+    plan, asked = run.manifest["plan"], _asked(run)
     return {
         name: settings
         for name, settings in plan.get("model_settings", {}).items()

@@ -13,6 +13,7 @@ import typer
 from liif_bench.cli import (
     data,
     doctor,
+    explain,
     features,
     figure,
     protocol,
@@ -290,6 +291,7 @@ app.command()(figure.figure)
 app.command()(zoom.zoom)
 app.command()(features.features)
 app.command()(resolution.resolution)
+app.command()(explain.explain)
 app.command()(published.reproduce)
 app.command()(published.audit)
 
