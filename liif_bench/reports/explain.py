@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,31 +45,40 @@ _UNITS = {"psnr": " dB"}
 Block = str | Grid
 """A paragraph of Markdown, or a table."""
 
-_INGREDIENTS = {
-    (("ensemble", "off"),): (
-        "The ensemble",
-        "blends the answers of the four codes around a point. Switched off, the nearest code"
-        " answers alone",
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A part of the model in words.
+
+    Attributes:
+        name: What it is called in the middle of a sentence.
+        does: What it does, as the rest of a sentence.
+        without: What happens where it is switched off.
+    """
+
+    name: str
+    does: str
+    without: str
+
+
+_SPECIAL = {
+    (("ensemble", "off"),): Ingredient(
+        "the ensemble",
+        "blends the answers of the four codes around a point",
+        "Without it the nearest code answers alone",
     ),
-    (("coord", "centre"),): (
-        "The coordinate",
-        "tells the function where in its LR pixel a point lies. Switched off, every code answers"
-        " for its own centre, and only the blend of the answers is left",
+    (("coord", "centre"),): Ingredient(
+        "the coordinate",
+        "tells the function where in its LR pixel a point lies",
+        "Without it every code answers for its own centre, and only their blend is left",
     ),
-    (("coord", "centre"), ("ensemble", "off")): (
-        "Coordinate and ensemble together",
-        "are what makes the function continuous. Without both there is one colour per LR pixel",
-    ),
-    (("cell", "clip"),): (
-        "The cell beyond the training range",
-        "tells the function how small an output pixel is. Here it never gets smaller than at the"
-        " end of that range",
+    (("coord", "centre"), ("ensemble", "off")): Ingredient(
+        "coordinate and ensemble together",
+        "are what makes the function continuous",
+        "Without both there is one colour per LR pixel",
     ),
 }
-_CELL = (
-    "The true cell",
-    "tells the function how large an output pixel is. Here it is told that of {} at every scale",
-)
+_CELL = "the cell", "tells the function how large an output pixel is"
 
 
 def explanation(found: Explained, figures: Sequence[str] = ()) -> list[Block]:
@@ -125,22 +135,18 @@ def _answer(found: Explained) -> Iterator[str]:
             " LPIPS. The commands below measure them."
         )
         return
-    parts = [
-        f"{_named(each.metric)} by {_join(_at(step, step.paired.difference.mean) for step in each.steps)}"
-        for each in found.advantages
-    ]
-    directions = {
-        step.higher_is_better: each.metric for each in found.advantages for step in each.steps
-    }
+    parts = []
+    for each in found.advantages:
+        ends = dict.fromkeys((each.steps[0], each.steps[-1]))
+        parts.append(f"{_named(each.metric)} by {_join(map(_at, ends))}")
     lower = [each.metric for each in found.advantages if not each.steps[0].higher_is_better]
-    note = f" (lower {_join(map(_named, lower))} is better)" if lower else ""
-    del directions
+    note = f" (of {_join(map(_named, lower))} less is better)" if lower else ""
     yield (
-        f"On {_images(found.images)} of {_code(found.dataset)}, {_code(found.model)} instead of"
-        f" {BASELINE} interpolation changes {'; '.join(parts)}{note}."
+        f"On {_images(found.images)} of {_code(found.dataset)}, taking {_code(found.model)} instead"
+        f" of {BASELINE} interpolation changes {', and '.join(parts)}{note}."
     )
-    yield " ".join(_kept(each) for each in found.advantages)
-    yield " ".join(_most(found))
+    yield " ".join(["**What keeps it real:**", *_most(found)])
+    yield " ".join(["**Where it ends:**", *map(_kept, found.advantages), *_finest(found)])
 
 
 def _kept(advantage: Advantage) -> str:
@@ -149,30 +155,43 @@ def _kept(advantage: Advantage) -> str:
     if not advantage.testable:
         return f"By {name} {_images(smallest.paired.n)} are too few to show any advantage."
     if advantage.lost is None:
-        return f"By {name} the advantage is there at every scale of the run, up to {_x(largest.scale)}."
+        return f"By {name} the advantage is shown at every scale, up to {_x(largest.scale)}."
     if advantage.last is None:
         return f"By {name} no advantage is shown, not even at {_x(smallest.scale)}."
     return (
-        f"By {name} the advantage is there up to {_x(advantage.last.scale)} and no longer shown at"
+        f"By {name} the advantage is shown up to {_x(advantage.last.scale)}, and no longer at"
         f" {_x(advantage.lost.scale)}."
     )
 
 
 def _most(found: Explained) -> Iterator[str]:
-    """Say which ingredient does most, and where resolution stops."""
+    """Say which part of the model does most."""
     if not found.variants:
-        yield "Which part of the model does it, this run has not measured."
+        yield "this run does not say, for it has the model whole only."
+        return
+    single = [each for each in found.variants if len(each.switches) == 1] or found.variants
+    said = []
     for metric in found.metrics:
-        steps = [(step, each) for each in found.variants for step in each.effects.get(metric, ())]
-        if steps:
-            step, variant = max(steps, key=lambda pair: pair[0].gain)
-            yield (
-                f"By {_named(metric)} most hangs on what {_code(variant.model)} lacks: it makes"
-                f" {_amount(step)} at {_x(step.scale)}."
-            )
+        steps = [(step, each) for each in single for step in each.effects.get(metric, ())]
+        if not steps:
+            continue
+        step, variant = max(steps, key=lambda pair: pair[0].gain)
+        text = f"by {_named(metric)} {_ingredient(variant).name} does most, {_at(step)}"
+        gains = found.lines.get(metric, {}).get(variant.model, {})
+        if worse := [scale for scale, gain in gains.items() if gain <= 0]:
+            text += f"; without it the mean is no better than {BASELINE}'s at {_scales(worse)}"
+        said.append(text)
+    yield (
+        ". ".join(text[0].upper() + text[1:] if place else text for place, text in enumerate(said))
+        + "."
+    )
+
+
+def _finest(found: Explained) -> Iterator[str]:
+    """Say where more pixels stop being more resolution."""
     mine = found.resolution.get(found.model)
     if mine is not None and mine.stops is not None:
-        yield f"Beyond {_x(mine.stops)} it adds pixels but no resolution."
+        yield f"Beyond {_x(mine.stops)} it adds pixels and no resolution."
 
 
 def _task(found: Explained) -> Iterator[str]:
@@ -186,21 +205,11 @@ def _task(found: Explained) -> Iterator[str]:
     )
     said = []
     if inside:
-        said.append(
-            f"{_scales(inside)} {_are(inside)} within the range of scales that it was trained on"
-        )
+        said.append(f"{_scales(inside)} {_are(inside)} within the range that it was trained on")
     if outside:
-        said.append(
-            f"{_scales(outside)} {_are(outside)} outside it"
-            if inside
-            else f"{_scales(outside)} {_are(outside)} outside the range that it was trained on"
-        )
-    yield (
-        f"Of the scales of this run, {', and '.join(said)}. Whatever it does there was never"
-        " practised."
-        if outside
-        else f"Of the scales of this run, {', and '.join(said)}."
-    )
+        said.append(f"{_scales(outside)} {_are(outside)} beyond what it was trained on")
+    if said:
+        yield f"Of the scales of this run, {', and '.join(said)}."
 
 
 def _model(found: Explained) -> Iterator[Block]:
@@ -215,9 +224,9 @@ def _model(found: Explained) -> Iterator[Block]:
         channels, unfolded, cell = network["channels"], network["unfolded"], network["cell"]
         shape = f": {_shape(channels, *example.lr)}" if example else ""
         yield (
-            f"**Encoder.** {network['encoder']}, {network['encoder_parameters']:,} parameters, makes"
-            f" {channels} numbers of every LR pixel, its latent code{shape}. A code knows"
-            f" {network['encoder_reach']} LR pixels around it."
+            f"**Encoder.** {network['encoder']}, {network['encoder_parameters']:,} parameters."
+            f" It makes {channels} numbers for every LR pixel, the pixel's latent code{shape}."
+            f" A code knows what lies up to {network['encoder_reach']} LR pixels away."
         )
         told = [
             f"the code with its neighbours ({unfolded} x {channels})"
@@ -229,9 +238,9 @@ def _model(found: Explained) -> Iterator[Block]:
             told.append(f"how large an output pixel is, the cell ({cell})")
         yield (
             f"**Local implicit function.** A network of {network['mlp_layers']} layers,"
-            f" {network['mlp_width']} wide, {network['mlp_parameters']:,} parameters. For any point of"
-            f" the picture it is told {network['mlp_inputs']} numbers: {_join(told)}. It answers with"
-            " the colour there. " + _blended(found)
+            f" {network['mlp_width']} wide, {network['mlp_parameters']:,} parameters. For any point"
+            f" of the picture it is told {network['mlp_inputs']} numbers: {_join(told)}. It answers"
+            f" with the colour there. {_blended(found)}"
         )
         total = network["encoder_parameters"] + network["mlp_parameters"]
         yield f"Together that is {total:,} parameters."
@@ -256,14 +265,18 @@ def _blended(found: Explained) -> str:
 
 
 def _times(found: Explained) -> Iterator[Block]:
-    shown = [name for name in (found.model, BASELINE) if name in found.seconds]
+    models = (found.model, *(each.model for each in found.variants), BASELINE)
+    shown = [name for name in models if name in found.seconds]
     if found.stages is not None:
         encode, render = found.stages
         machine = found.run.manifest.get("machine", {})
-        where = f" on {machine['device']} ({machine['threads']} threads)" if machine else ""
+        where = ""
+        if machine:
+            cores = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+            where = f" ({machine['device']}, {cores})"
         yield (
-            f"**Time.** In this run{where} {_code(found.model)} encoded for {encode:.1f} s and"
-            f" answered for {render:.1f} s in all."
+            f"**Time.** In the whole run{where} {_code(found.model)} encoded for {encode:.1f} s and"
+            f" answered for {render:.1f} s."
         )
     if found.model in shown and found.metrics:
         yield Grid(
@@ -287,38 +300,52 @@ def _times(found: Explained) -> Iterator[Block]:
 def _ingredients(found: Explained) -> Iterator[Block]:
     if not found.variants:
         yield (
-            f"This run has {_code(found.model)} whole and never with a part switched off, so it does"
-            " not say which part does what. The command at the end measures that."
+            f"This run has {_code(found.model)} whole only, so it does not say which part does"
+            " what. The command below measures that."
         )
         return
     yield (
-        "Each line compares the whole model with the same weights without one part, image by image."
-        " It shows what this network's answer owes to the part, not what a network trained without"
-        f" it would do. In brackets: the {CONFIDENCE} % interval of the mean over the images."
+        "The whole model is compared with the same weights without one part, image by image. That"
+        " shows what this network's answer owes to the part, not what a network trained without it"
+        f" would do. In brackets: the {CONFIDENCE} % interval of the mean over the images."
     )
+    introduced = ""
     for variant in found.variants:
-        name, what = _ingredient(variant)
+        part = _ingredient(variant)
+        if part.name != introduced:
+            introduced = part.name
+            yield f"**{part.name[0].upper()}{part.name[1:]}** {part.does}."
         verdicts = " ".join(_verdict(metric, steps) for metric, steps in variant.effects.items())
-        yield f"**{name}** {what} ({_code(variant.model)}). {verdicts}"
+        yield f"- {part.without} ({_code(variant.model)}). {verdicts}"
     for metric in found.metrics:
         yield _effects(found, metric)
     yield " ".join(_corrected(found))
 
 
-def _ingredient(variant: Variant) -> tuple[str, str]:
+def _ingredient(variant: Variant) -> Ingredient:
     key = tuple(sorted(variant.switches.items()))
-    if key in _INGREDIENTS:
-        return _INGREDIENTS[key]
+    if key in _SPECIAL:
+        return _SPECIAL[key]
     if list(variant.switches) == ["cell"]:
-        return _CELL[0], _CELL[1].format(variant.switches["cell"])
-    return "Several parts together", "are switched off"
+        rule = variant.switches["cell"]
+        without = "Kept from getting smaller than at the end of the training range"
+        return Ingredient(
+            *_CELL, without if rule == "clip" else f"Fixed to that of {rule} at every scale"
+        )
+    return Ingredient("several parts together", "are more than one of the above", "Without them")
 
 
 def _verdict(metric: str, steps: Sequence[Comparison]) -> str:
     """Say at which scales an ingredient helps, hurts, or makes no difference, in one sentence."""
     groups = [
-        ("it helps", [step for step in steps if step.better is True and not _is_nothing(step)]),
-        ("it hurts", [step for step in steps if step.better is False and not _is_nothing(step)]),
+        (
+            "the part helps",
+            [step for step in steps if step.better is True and not _is_nothing(step)],
+        ),
+        (
+            "the part hurts",
+            [step for step in steps if step.better is False and not _is_nothing(step)],
+        ),
         ("no difference is shown", [s for s in steps if s.better is None and not _is_nothing(s)]),
         ("nothing changes", [step for step in steps if _is_nothing(step)]),
     ]
@@ -327,7 +354,7 @@ def _verdict(metric: str, steps: Sequence[Comparison]) -> str:
         if not group:
             continue
         text = f"{words} at {_scales([step.scale for step in group])}"
-        if words in ("it helps", "it hurts"):
+        if words.startswith("the part"):
             largest = max(group, key=lambda step: abs(step.gain))
             most = "most at " + _x(largest.scale) + ", " if len(group) > 1 else ""
             text += f" ({most}{_amount(largest)})"
@@ -357,17 +384,19 @@ def _effects(found: Explained, metric: str) -> Grid:
 
 
 def _corrected(found: Explained) -> Iterator[str]:
+    """Say what is left once the number of comparisons is corrected for."""
+    alike: dict[tuple[int, int, bool], list[str]] = {}
     for each in found.corrections:
-        if not each.possible:
-            yield (
-                f"By {_named(each.metric)} these are {each.comparisons} comparisons, and on"
-                f" {_images(found.images)} none can stand once it is corrected for their number:"
-                " read the intervals as they are, each for itself."
-            )
+        outcome = (each.comparisons, each.significant, each.possible)
+        alike.setdefault(outcome, []).append(_named(each.metric))
+    for (comparisons, significant, possible), names in alike.items():
+        by = f"By {_join(names)} these are {comparisons} comparisons{' each' * (len(names) > 1)}"
+        if possible:
+            yield f"{by}; corrected for their number (Holm), {significant} remain significant."
         else:
             yield (
-                f"By {_named(each.metric)} {each.significant} of {each.comparisons} comparisons"
-                " remain significant once they are corrected for their number (Holm)."
+                f"{by}. On {_images(found.images)} none can stay significant once it is corrected"
+                " for their number: read each interval for itself."
             )
 
 
@@ -395,7 +424,7 @@ def _ends(found: Explained) -> Iterator[Block]:
         for each in found.advantages:
             yield " ".join(_end(each))
     else:
-        yield f"Without {BASELINE} and {_code(found.model)} on the same images there is nothing to end."
+        yield f"This run has no {BASELINE} beside {_code(found.model)} to be better than."
     yield from _resolved(found)
 
 
@@ -404,18 +433,18 @@ def _end(advantage: Advantage) -> Iterator[str]:
     lost = advantage.lost
     if not advantage.testable or lost is None:
         return
-    lacking = lost.paired.detectable
     if lost.better is False:
-        yield f"There {BASELINE} is ahead, by {_amount(lost)}."
+        yield f"There {BASELINE} is ahead: the difference is {_amount(lost)}."
     else:
+        detectable = f"{_number(lost.paired.detectable, lost.metric)}{_unit(lost.metric)}"
         yield (
-            f"There the difference is {_amount(lost)}. {_images(lost.paired.n)} like these would"
-            f" show one of {_number(lacking, lost.metric)}{_UNITS.get(lost.metric, '')} four times"
-            " in five, so a smaller one may be there all the same."
+            f"There it is {_amount(lost)}, p = {_p(lost)}. With {_images(lost.paired.n)} like these"
+            f" a difference of {detectable} would be shown four times in five; a smaller one may be"
+            " there all the same."
         )
     again = [step.scale for step in advantage.steps if step.scale > lost.scale and step.shown]
     if again:
-        yield f"At {_scales(again)} it would be there again, but an end is an end by this rule."
+        yield f"At {_scales(again)} it is shown again, which by this rule counts no more."
 
 
 def _resolved(found: Explained) -> Iterator[str]:
@@ -428,8 +457,8 @@ def _resolved(found: Explained) -> Iterator[str]:
             yield f"{said}; it still grows at {_x(max(each.per_lr))}."
         else:
             yield (
-                f"{said}. Beyond {_x(each.stops)} that grows by no more than {GROWTH:.0%}: the picture"
-                " gets larger, and not finer."
+                f"{said}. Beyond {_x(each.stops)} that grows by no more than {GROWTH:.0%}: the"
+                " picture gets larger, and not finer."
             )
 
 
@@ -460,7 +489,7 @@ def _lacks(found: Explained) -> Iterator[str]:
     if short or any(not each.testable for each in found.advantages):
         yield (
             f"{_images(found.images)} are few. More of them make the intervals narrower:"
-            f" add `--data folder:PHOTOS` with a folder of yours."
+            " `--data folder:PHOTOS` takes a folder of yours."
         )
     yield (
         "The figures hold for these images and this way of making LR"
@@ -560,7 +589,7 @@ def _named(metric: str) -> str:
 
 
 def _title(metric: str) -> str:
-    unit = _UNITS.get(metric, "").strip()
+    unit = _unit(metric).strip()
     return f"{_named(metric)} ({unit})" if unit else _named(metric)
 
 
@@ -602,8 +631,13 @@ def _signed(value: float, metric: str) -> str:
     return f"{round(value, decimals) + 0.0:+.{decimals}f}"  # no minus in front of zero
 
 
-def _at(step: Comparison, value: float) -> str:
-    return f"{_signed(value, step.metric)}{_UNITS.get(step.metric, '')} at {_x(step.scale)}"
+def _unit(metric: str) -> str:
+    return _UNITS.get(metric, "")
+
+
+def _at(step: Comparison) -> str:
+    mean = _signed(step.paired.difference.mean, step.metric)
+    return f"{mean}{_unit(step.metric)} at {_x(step.scale)}"
 
 
 def _range(step: Comparison) -> str:
@@ -613,7 +647,7 @@ def _range(step: Comparison) -> str:
 
 def _amount(step: Comparison) -> str:
     mean = _signed(step.paired.difference.mean, step.metric)
-    return f"{mean}{_UNITS.get(step.metric, '')} {_range(step)}"
+    return f"{mean}{_unit(step.metric)} {_range(step)}"
 
 
 def _cell_text(step: Comparison | None) -> str:
