@@ -166,7 +166,8 @@ class Explained:
         advantages: Over the baseline, by metric; empty where the run lacks the baseline.
         variants: With what their ingredients do.
         corrections: One per metric that variants have.
-        resolution: What LIIF and the baseline resolve, by model; empty where not measured.
+        edges: The run that says what models resolve; None where none of those given does.
+        resolution: What LIIF and the baseline resolve in it, by model.
         lines: For a figure, mean gains over the baseline by metric and model, scales ascending.
     """
 
@@ -183,6 +184,7 @@ class Explained:
     advantages: tuple[Advantage, ...]
     variants: tuple[Variant, ...]
     corrections: tuple[Correction, ...]
+    edges: Run | None = None
     resolution: Mapping[str, Resolution] = field(default_factory=dict)
     lines: Mapping[str, Mapping[str, Mapping[float, float]]] = field(default_factory=dict)
 
@@ -254,6 +256,7 @@ def explain(runs: Sequence[Run], dataset: str | None = None) -> Explained:
         }
         for metric in wanted
     }
+    edges = next((each for each in runs if _has_edges(each)), None)
     mine = here[here["upsampler"] == model]
     regimes = mine.dropna(subset="regime").groupby("scale")["regime"].first()
     return Explained(
@@ -270,7 +273,8 @@ def explain(runs: Sequence[Run], dataset: str | None = None) -> Explained:
         advantages=advantages,
         variants=variants,
         corrections=tuple(_correction(metric, variants) for metric in wanted if variants),
-        resolution=_resolution(runs, model),
+        edges=edges,
+        resolution={} if edges is None else _resolution(edges, model),
         lines={metric: found for metric, found in lines.items() if found},
     )
 
@@ -365,10 +369,12 @@ def _seconds(records: pd.DataFrame) -> dict[str, dict[float, float]]:
     return means
 
 
-def _resolution(runs: Sequence[Run], model: str) -> dict[str, Resolution]:
-    """Return what LIIF and the baseline resolve, from the first run that has measured it."""
-    for run in runs:
-        if {MTF50, MTF50_LR} <= set(run.records["metric"]):
-            found = {each.upsampler: each for each in resolutions(run)}
-            return {name: found[name] for name in (model, BASELINE) if name in found}
-    return {}
+def _has_edges(run: Run) -> bool:
+    measured = run.records.dropna(subset="value")["metric"]
+    return {MTF50, MTF50_LR} <= set(measured)
+
+
+def _resolution(run: Run, model: str) -> dict[str, Resolution]:
+    """Return what LIIF and the baseline resolve."""
+    found = {each.upsampler: each for each in resolutions(run)}
+    return {name: found[name] for name in (model, BASELINE) if name in found}

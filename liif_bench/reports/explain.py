@@ -167,7 +167,7 @@ def _kept(advantage: Advantage) -> str:
 def _most(found: Explained) -> Iterator[str]:
     """Say which part of the model does most."""
     if not found.variants:
-        yield "this run does not say, for it has the model whole only."
+        yield "This run does not say, for it has the model whole only."
         return
     single = [each for each in found.variants if len(each.switches) == 1] or found.variants
     said = []
@@ -181,10 +181,10 @@ def _most(found: Explained) -> Iterator[str]:
         if worse := [scale for scale, gain in gains.items() if gain <= 0]:
             text += f"; without it the mean is no better than {BASELINE}'s at {_scales(worse)}"
         said.append(text)
-    yield (
-        ". ".join(text[0].upper() + text[1:] if place else text for place, text in enumerate(said))
-        + "."
-    )
+        step, variant = min(steps, key=lambda pair: pair[0].gain)
+        if step.better is False and not _is_nothing(step):
+            said.append(f"by {_named(metric)} {_ingredient(variant).name} hurts, {_at(step)}")
+    yield " ".join(f"{_capital(text)}." for text in said)
 
 
 def _finest(found: Explained) -> Iterator[str]:
@@ -309,17 +309,21 @@ def _ingredients(found: Explained) -> Iterator[Block]:
         " shows what this network's answer owes to the part, not what a network trained without it"
         f" would do. In brackets: the {CONFIDENCE} % interval of the mean over the images."
     )
-    introduced = ""
+    together: dict[str, list[Variant]] = {}
     for variant in found.variants:
-        part = _ingredient(variant)
-        if part.name != introduced:
-            introduced = part.name
-            yield f"**{part.name[0].upper()}{part.name[1:]}** {part.does}."
-        verdicts = " ".join(_verdict(metric, steps) for metric, steps in variant.effects.items())
-        yield f"- {part.without} ({_code(variant.model)}). {verdicts}"
+        together.setdefault(_ingredient(variant).name, []).append(variant)
+    for variants in together.values():
+        part = _ingredient(variants[0])
+        yield f"**{_capital(part.name)}** {part.does}."
+        yield "\n".join(map(_bullet, variants))
     for metric in found.metrics:
         yield _effects(found, metric)
     yield " ".join(_corrected(found))
+
+
+def _bullet(variant: Variant) -> str:
+    verdicts = " ".join(_verdict(metric, steps) for metric, steps in variant.effects.items())
+    return f"- {_ingredient(variant).without} ({_code(variant.model)}). {verdicts}"
 
 
 def _ingredient(variant: Variant) -> Ingredient:
@@ -448,6 +452,11 @@ def _end(advantage: Advantage) -> Iterator[str]:
 
 
 def _resolved(found: Explained) -> Iterator[str]:
+    if found.resolution:
+        yield (
+            "A slanted edge says how fine an enlargement is drawn. An edge is easy to guess, so a"
+            " sharp one does not say that other detail is right."
+        )
     for name, each in found.resolution.items():
         values = _join(f"{value:.3f} at {_x(scale)}" for scale, value in each.per_lr.items())
         said = f"On slanted edges {_code(name)} resolves {values} cycles per LR pixel (MTF50)"
@@ -530,10 +539,13 @@ def _block(*commands: str) -> str:
 def _sources(found: Explained) -> Iterator[str]:
     manifest = found.run.manifest
     plan = manifest["plan"]
-    yield (
+    whence = (
         f"Every figure is of the run {_code(manifest['run'])}: suite {_code(plan['suite'])} version"
         f" {plan['suite_version']}, protocol {_code(plan['protocol'])} ({plan['protocol_hash']})."
     )
+    if found.edges is not None and found.edges is not found.run:
+        whence += f" MTF50 is of the run {_code(found.edges.manifest['run'])}."
+    yield whence
     lines = []
     for source in read_toml(SOURCES_FILE)["source"]:
         code = f", [code]({source['code']})" if "code" in source else ""
@@ -582,6 +594,10 @@ def draw_gains(found: Explained) -> Figure:
         fontsize=9,
     )
     return figure
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _named(metric: str) -> str:

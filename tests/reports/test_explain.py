@@ -88,7 +88,7 @@ def test_the_answer_comes_first(run):
         for scale in (2, 8):
             assert f"{gain[metric, scale]:+.{decimals}f}" in first
     assert "without it the mean is no better than bicubic's at x2, x4 and x8" in second
-    assert second.startswith("**What keeps it real:** by PSNR the coordinate does most")
+    assert second.startswith("**What keeps it real:** By PSNR the coordinate does most")
     assert third.startswith("**Where it ends:** By PSNR the advantage is shown")
 
 
@@ -162,6 +162,7 @@ def test_resolution_is_told_where_a_run_has_it(run, edges):
     alone, together = written(run), written(run, edges)
     assert f"liif-bench explain {run.path} EDGES" in alone
     assert "EDGES" not in together
+    assert "MTF50 is of the run `edges`." in together
     assert "Beyond x4 that grows by no more than 5%" in together
     assert "Beyond x4 it adds pixels and no resolution." in together.split("## ")[0]
 
@@ -174,7 +175,7 @@ class TestWhatIsMissing:
     def test_a_run_without_variants_says_how_to_measure_them(self, tmp_path):
         run = write_run(tmp_path / "r", rows_of(measured, MODELS[:2], scales=(2, 4, 8)))
         text = written(run)
-        assert "this run does not say, for it has the model whole only" in text
+        assert "This run does not say, for it has the model whole only" in text
         assert "Not measured: " in text
         assert "what each part of the model does" in text
         assert self.command(text)[:3] == ["ingredients", "--scales", "2,4,8"]
