@@ -54,7 +54,7 @@ def write_run(folder, rows, manifest=None, **columns):
         "run": folder.name,
         "finished": "2026-01-01",
         "plan": {
-            "suite": "ingredients", "suite_version": 1, "protocol": "liif-div2k",
+            "suite": "ingredients", "suite_version": 7, "protocol": "liif-div2k",
             "protocol_hash": "h4sh", "limit": None, "models": shas,
             "model_settings": {name: SWITCHES[name] for name in models if name in SWITCHES},
         },
