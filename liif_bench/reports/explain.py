@@ -147,6 +147,20 @@ def _answer(found: Explained) -> Iterator[str]:
     )
     yield " ".join(["**What keeps it real:**", *_most(found)])
     yield " ".join(["**Where it ends:**", *map(_kept, found.advantages), *_finest(found)])
+    yield (
+        f"To be ahead of {BASELINE} is not yet to be real. What {_code(found.model)} itself has:"
+        f" {'; '.join(map(_level, found.advantages))}."
+    )
+
+
+def _level(advantage: Advantage) -> str:
+    """Return how good the model itself is, at the smallest and at the largest scale."""
+    first, last = advantage.steps[0], advantage.steps[-1]
+    said = [
+        f"{_number(step.candidate, step.metric)}{_unit(step.metric)} at {_x(step.scale)}"
+        for step in dict.fromkeys((first, last))
+    ]
+    return f"{_named(advantage.metric)} {_join(said)}"
 
 
 def _kept(advantage: Advantage) -> str:
@@ -435,7 +449,10 @@ def _ends(found: Explained) -> Iterator[Block]:
 def _end(advantage: Advantage) -> Iterator[str]:
     yield _kept(advantage)
     lost = advantage.lost
-    if not advantage.testable or lost is None:
+    if not advantage.testable:
+        return
+    if lost is None:
+        yield "Where it ends lies beyond the scales of this run."
         return
     if lost.better is False:
         yield f"There {BASELINE} is ahead: the difference is {_amount(lost)}."

@@ -78,7 +78,7 @@ def test_the_trace_would_notice_a_number_that_is_not_measured(run):
 
 
 def test_the_answer_comes_first(run):
-    title, first, second, third = written(run).split("\n\n")[:4]
+    title, first, second, third, fourth = written(run).split("\n\n")[:5]
     assert title == "# What keeps it real, and where does that end?"
     table = run.records.pivot(
         index=["metric", "scale", "item"], columns="upsampler", values="value"
@@ -90,6 +90,11 @@ def test_the_answer_comes_first(run):
     assert "without it the mean is no better than bicubic's at x2, x4 and x8" in second
     assert second.startswith("**What keeps it real:** By PSNR the coordinate does most")
     assert third.startswith("**Where it ends:** By PSNR the advantage is shown")
+    means = table["liif-edsr"].groupby(level=["metric", "scale"]).mean()
+    assert (
+        f"itself has: PSNR {means['psnr', 2]:.2f} dB at x2 and {means['psnr', 8]:.2f} dB" in fourth
+    )
+    assert f"; LPIPS {means['lpips', 2]:.4f} at x2 and {means['lpips', 8]:.4f} at x8" in fourth
 
 
 def test_each_ingredient_is_said_to_help_or_hurt_where_its_interval_says_so(run):
@@ -146,6 +151,15 @@ def test_the_end_is_told_with_what_could_have_been_shown(tmp_path):
     assert "By PSNR the advantage is shown up to x2, and no longer at x8." in text
     assert f"There it is {np.mean(differences):+.2f} dB" in text
     assert f"With 6 images like these a difference of {detectable:.2f} dB would be shown" in text
+
+
+def test_an_advantage_at_every_scale_ends_beyond_the_run(tmp_path):
+    def ahead(model, metric, scale, image):
+        return 20 + image + (model != "bicubic") * (1 + 0.1 * image)
+
+    run = write_run(tmp_path / "r", rows_of(ahead, MODELS[:2], 6, (2, 8), ("psnr",)))
+    text = section(written(run), "Where real ends")
+    assert "shown at every scale, up to x8. Where it ends lies beyond the scales of this" in text
 
 
 def test_where_the_baseline_is_ahead_the_end_says_so(tmp_path):
