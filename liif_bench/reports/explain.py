@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -94,7 +95,7 @@ def explanation(found: Explained, figures: Sequence[str] = ()) -> list[Block]:
     return [
         "# What keeps it real, and where does that end?",
         *_answer(found),
-        *(f"![Gain over {BASELINE} by scale]({path})" for path in figures),
+        *(f"![Gain over {BASELINE} by scale]({quote(path)})" for path in figures),
         "## The task",
         *_task(found),
         "## The model in this run",
@@ -189,16 +190,17 @@ def _most(found: Explained) -> Iterator[str]:
         steps = [(step, each) for each in single for step in each.effects.get(metric, ())]
         if not steps:
             continue
+        name = _named(metric)
         step, variant = max(steps, key=lambda pair: pair[0].gain)
-        text = f"by {_named(metric)} {_ingredient(variant).name} does most, {_at(step)}"
+        text = f"By {name} {_ingredient(variant).name} does most, {_at(step)}"
         gains = found.lines.get(metric, {}).get(variant.model, {})
         if worse := [scale for scale, gain in gains.items() if gain <= 0]:
             text += f"; without it the mean is no better than {BASELINE}'s at {_scales(worse)}"
-        said.append(text)
+        said.append(text if step.better else f"By {name} no part is shown to help")
         step, variant = min(steps, key=lambda pair: pair[0].gain)
         if step.better is False and not _is_nothing(step):
-            said.append(f"by {_named(metric)} {_ingredient(variant).name} hurts, {_at(step)}")
-    yield " ".join(f"{_capital(text)}." for text in said)
+            said.append(f"By {name} {_ingredient(variant).name} hurts, {_at(step)}")
+    yield " ".join(f"{text}." for text in said)
 
 
 def _finest(found: Explained) -> Iterator[str]:

@@ -97,6 +97,15 @@ def test_the_answer_comes_first(run):
     assert f"; LPIPS {means['lpips', 2]:.4f} at x2 and {means['lpips', 8]:.4f} at x8" in fourth
 
 
+def test_a_part_that_only_hurts_is_not_said_to_help(tmp_path):
+    def better_without(model, metric, scale, image):
+        return 20 + image + MODELS.index(model) + 0.01 * image * MODELS.index(model)
+
+    rows = rows_of(better_without, MODELS[:3], metrics=("psnr",))
+    text = written(write_run(tmp_path / "r", rows)).split("## ")[0]
+    assert "By PSNR no part is shown to help. By PSNR the ensemble hurts, -1.03 dB" in text
+
+
 def test_each_ingredient_is_said_to_help_or_hurt_where_its_interval_says_so(run):
     found = explain([run])
     text = section(written(run), "What keeps it real")
@@ -250,8 +259,8 @@ def test_the_text_fits_a_terminal_and_names_its_sources(run):
 
 
 def test_figures_are_shown_where_they_are_given(run):
-    blocks = explanation(explain([run]), ["figures/sample_gain.png"])
-    assert "](figures/sample_gain.png)" in render_markdown(blocks)
+    blocks = explanation(explain([run]), ["my figures/sample_gain.png"])
+    assert "](my%20figures/sample_gain.png)" in render_markdown(blocks)
     assert sum(isinstance(block, Grid) for block in blocks) == 4
 
 
