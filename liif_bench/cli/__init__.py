@@ -15,6 +15,7 @@ from liif_bench.cli import (
     compare,
     data,
     doctor,
+    explain,
     features,
     figure,
     gate,
@@ -331,6 +332,7 @@ app.command()(zoom.zoom)
 app.command()(features.features)
 app.command()(resolution.resolution)
 app.command()(agreement.agreement)
+app.command()(explain.explain)
 app.command()(published.reproduce)
 app.command()(published.audit)
 app.command()(gate.gate)

@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.upsamplers import load_upsampler
-from liif_bench.upsamplers.base import FULL, Options, Window
+from liif_bench.upsamplers.base import FULL, Described, Options, Window
 from liif_bench.upsamplers.liif.checkpoint import read_checkpoint
 from liif_bench.upsamplers.liif.decoder import ALL_ON, Switches
 from liif_bench.upsamplers.liif.variants import named, read_switches, switched_off
@@ -193,3 +193,15 @@ def test_the_rdn_encoder_needs_a_checkpoint_beside_options():
 def test_names_are_short_enough_for_tables():
     assert named("liif-edsr", ALL_ON) == "liif-edsr"
     assert named("rdn-liif:mine", Switches(cell="clip")) == "rdn-liif:mine (cell clipped)"
+
+
+@pytest.mark.weights
+def test_a_model_says_how_it_is_built(liif, checkpoint):
+    built = liif.structure
+    assert built["encoder_parameters"] + built["mlp_parameters"] == checkpoint.parameters
+    assert built["encoder_parameters"] == sum(p.numel() for p in liif.encoder.parameters())
+    inputs = built["unfolded"] * built["channels"] + 2 + built["cell"]
+    assert inputs == built["mlp_inputs"] == checkpoint.layers[0][0].shape[1]
+    assert isinstance(liif, Described)
+    assert liif.encode(lr()).features.map.shape == (built["channels"], *LR)
+    assert variant("ensemble=off").structure == built

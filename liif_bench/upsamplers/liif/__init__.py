@@ -23,6 +23,7 @@ from liif_bench.upsamplers.liif.checkpoint import Checkpoint, read_checkpoint, u
 from liif_bench.upsamplers.liif.decoder import ALL_ON, Decoder, DecoderConfig, Switches, locate
 from liif_bench.upsamplers.liif.encoders import (
     EDSR_BASELINE,
+    ENCODERS,
     RDN,
     decoded,
     encode,
@@ -74,6 +75,10 @@ class Liif:
         weights: Their identity.
         options: Device, precision, local ensemble and cell rule.
         switches: What is switched off.
+
+    Attributes:
+        structure: How it is built; ``unfolded`` and ``cell`` count the neighbours that a latent
+            code brings along and the numbers that say how large a pixel is.
     """
 
     training_scales: TrainingScales | None = TRAINING_SCALES
@@ -91,6 +96,18 @@ class Liif:
         self.weights = weights
         self.settings: Mapping[str, str] = switched_off(switches)  # the protocol holds the rest
         self.options = options
+        self.structure: Mapping[str, str | int] = {
+            "encoder": ENCODERS[encoder].label,
+            "encoder_parameters": checkpoint.encoder_parameters,
+            "encoder_reach": ENCODERS[encoder].reach,
+            "channels": ENCODERS[encoder].channels,
+            "mlp_parameters": checkpoint.mlp_parameters,
+            "mlp_layers": len(checkpoint.layers),
+            "mlp_inputs": checkpoint.layers[0][0].shape[1],
+            "mlp_width": checkpoint.layers[0][0].shape[0],
+            "unfolded": 9 if checkpoint.feat_unfold else 1,
+            "cell": 2 if checkpoint.cell_decode else 0,
+        }
         self.encoder = ready_encoder(encoder, checkpoint.encoder, options)
         config = DecoderConfig(
             feat_unfold=checkpoint.feat_unfold,
