@@ -17,6 +17,7 @@ from liif_bench.cli import (
     figure,
     protocol,
     published,
+    realism,
     resolution,
     weights,
     zoom,
@@ -290,6 +291,7 @@ app.command()(figure.figure)
 app.command()(zoom.zoom)
 app.command()(features.features)
 app.command()(resolution.resolution)
+app.command()(realism.realism)
 app.command()(published.reproduce)
 app.command()(published.audit)
 

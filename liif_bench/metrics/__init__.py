@@ -159,6 +159,12 @@ METRICS = Registry(
             "liif_bench.metrics.legibility:margin",
             "by how much more like themselves than like the next best",
         ),
+        Entry(
+            "photograph",
+            "liif_bench.metrics.realism.photograph:Photograph",
+            "probability that its patches are of a photograph, by a judge of enlargements",
+            weights=("efficientnet-lite0",),
+        ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),
 )

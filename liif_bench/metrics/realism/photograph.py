@@ -82,9 +82,7 @@ def patches(image: Tensor) -> Tensor:
     found = places((image.shape[1], image.shape[2]))
     if not found:
         raise NotApplicableError(f"HR has a side of less than the {PATCH} pixels of a patch")
-    return torch.stack(
-        [image[:, top : top + PATCH, left : left + PATCH] for top, left in found]
-    )
+    return torch.stack([image[:, top : top + PATCH, left : left + PATCH] for top, left in found])
 
 
 def features(cut: Tensor, device: str = "cpu") -> Array:
@@ -154,7 +152,9 @@ def load_judge(path: Path = JUDGE_FILE) -> Judge:
         content = path.read_bytes()
         held: Mapping[str, Any] = json.loads(content)
         judge = Judge(
-            *(np.array(held[name], dtype=np.float64) for name in ("mean", "spread", "weights")),
+            mean=np.array(held["mean"], dtype=np.float64),
+            spread=np.array(held["spread"], dtype=np.float64),
+            weights=np.array(held["weights"], dtype=np.float64),
             bias=float(held["bias"]),
             trained_on=frozenset(held["training"]["images"]),
             sha256=hashlib.sha256(content).hexdigest(),
