@@ -29,7 +29,7 @@ def made_up_patches(items=8, models=("hr", "near", "far"), scales=(2.0, 4.0), ea
                     row = {
                         "dataset": "photos", "item": f"image{number}", "scale": scale,
                         "upsampler": model, "top": 0, "left": 96 * patch,
-                        "probability": float(chance[patch] / (1 + place) ** 2),
+                        "probability": float(chance[patch] - 0.1 * place),
                         "features": (truth[patch] * (1 + place / 2) + place).tolist(),
                     }  # fmt: skip
                     for column, value in row.items():

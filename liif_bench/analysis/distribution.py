@@ -34,6 +34,7 @@ FID_RESAMPLES = 499
 BANDWIDTH = 10.0
 CMMD_UNIT = 1000.0
 
+_TOGETHER = 50  # resamples whose covariances are held at once
 _CHUNK = 2048  # patches of one set that are held against all of the other at once
 
 
@@ -180,42 +181,75 @@ def fid(compared: Compared) -> Estimate:
     It is biased upwards for few patches, and more so in resamples, which hold fewer images: the
     interval is that of `FID_RESAMPLES` resamples, moved by how far their mean lies off.
     """
+    one, other = (_Sums.of(each, compared.images) for each in (compared.real, compared.made))
     drawn = image_counts(compared.images)[: 1 + FID_RESAMPLES]
-    one, other = (_moments(each, compared, drawn) for each in (compared.real, compared.made))
-    values = np.array([_frechet(*a, *b) for a, b in zip(one, other, strict=True)])
-    finite = np.isfinite(values[1:])
-    values[1:] += values[0] - values[1:][finite].mean()
+    values = np.concatenate(
+        [
+            _frechet(*one.moments(part), *other.moments(part))
+            for part in np.array_split(drawn, math.ceil(len(drawn) / _TOGETHER))
+        ]
+    )
+    values[1:] += values[0] - np.nanmean(values[1:])
     return _estimate(values, compared.images)
 
 
-def _moments(one: Patches, compared: Compared, drawn: Floats) -> list[tuple[Floats, Floats]]:
-    """Return mean `(F,)` and covariance `(F, F)` of a set in the list and in each resample."""
-    width = one.features.shape[1]
-    number, sums = np.zeros(compared.images), np.zeros((compared.images, width))
-    squares = np.zeros((compared.images, width * width))
-    for image in np.unique(one.image):
-        mine = one.features[one.image == image]
-        number[image], sums[image] = len(mine), mine.sum(axis=0)
-        squares[image] = (mine.T @ mine).ravel()
-    found = []
-    for counts in drawn:
-        patches = counts @ number
-        mean = counts @ sums / patches if patches else np.full(width, math.nan)
-        spread = (counts @ squares).reshape(width, width) - patches * np.outer(mean, mean)
-        found.append((mean, spread / max(patches - 1, 1)))
-    return found
+@dataclass(frozen=True)
+class _Sums:
+    """Sums of a set by image: patches `(n,)`, features `(n, F)`, their products `(n, F * F)`."""
+
+    patches: Floats
+    features: Floats
+    products: Floats
+
+    @classmethod
+    def of(cls, one: Patches, images: int) -> _Sums:
+        width = one.features.shape[1]
+        patches, features = np.zeros(images), np.zeros((images, width))
+        products = np.zeros((images, width * width))
+        for image in np.unique(one.image):
+            mine = one.features[one.image == image]
+            patches[image], features[image] = len(mine), mine.sum(axis=0)
+            products[image] = (mine.T @ mine).ravel()
+        return cls(patches, features, products)
+
+    def moments(self, drawn: Floats) -> tuple[Floats, Floats]:
+        """Return means `(R, F)` and covariances `(R, F, F)`; NaN where a resample has no patch.
+
+        Args:
+            drawn: `(R, n)` how often each image is in a resample.
+        """
+        width = self.features.shape[1]
+        patches = drawn @ self.patches
+        patches[patches == 0] = math.nan
+        means = drawn @ self.features / patches[:, None]
+        products = (drawn @ self.products).reshape(-1, width, width)
+        products -= patches[:, None, None] * means[:, :, None] * means[:, None]
+        return means, products / np.maximum(patches - 1, 1)[:, None, None]
 
 
-def _frechet(mean: Floats, spread: Floats, other: Floats, other_spread: Floats) -> float:
-    """Return `|m - n|^2 + tr(S + T - 2 (S T)^(1/2))`; NaN where a set is empty."""
-    if not (np.isfinite(mean).all() and np.isfinite(other).all()):
-        return math.nan
-    # tr (S T)^(1/2) = tr (R T R)^(1/2) with R R = S, which is symmetric
-    values, vectors = np.linalg.eigh(spread)
-    root = vectors * np.sqrt(values.clip(min=0))
-    shared = np.sqrt(np.linalg.eigvalsh(root.T @ other_spread @ root).clip(min=0)).sum()
-    away = ((mean - other) ** 2).sum()
-    return float(away + np.trace(spread) + np.trace(other_spread) - 2 * shared)
+def _frechet(mean: Floats, spread: Floats, other: Floats, other_spread: Floats) -> Floats:
+    """Return `|m - n|^2 + tr(S + T - 2 (S T)^(1/2))`.
+
+    Args:
+        mean: `(R, F)`.
+        spread: `(R, F, F)`.
+        other: `(R, F)`.
+        other_spread: `(R, F, F)`.
+
+    Returns:
+        `(R,)`; NaN where a number is none.
+    """
+    result = np.full(len(mean), math.nan)
+    known = np.isfinite(mean).all(axis=1) & np.isfinite(other).all(axis=1)
+    ours, theirs = spread[known], other_spread[known]
+    # tr (S T)^(1/2) = tr (R^T T R)^(1/2) with R R^T = S, and R^T T R is symmetric
+    values, vectors = np.linalg.eigh(ours)
+    root = vectors * np.sqrt(values.clip(min=0))[:, None]
+    inner = np.linalg.eigvalsh(root.transpose(0, 2, 1) @ theirs @ root)
+    shared = np.sqrt(inner.clip(min=0)).sum(axis=1)
+    traces = np.trace(ours, axis1=1, axis2=2) + np.trace(theirs, axis1=1, axis2=2)
+    result[known] = ((mean - other)[known] ** 2).sum(axis=1) + traces - 2 * shared
+    return result
 
 
 def _estimate(values: Floats, images: int) -> Estimate:

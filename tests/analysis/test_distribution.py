@@ -26,7 +26,7 @@ from liif_bench.analysis.distribution import (
 )
 from liif_bench.errors import LiifBenchError
 
-SIDE = 4
+SIDE = 2
 
 
 class Pixels(nn.Module):
@@ -127,7 +127,7 @@ def test_pairs_of_one_image_do_not_count():
     """Not for AUC, where SR and HR have their content in common, and not within a set."""
     probabilities = (np.array([0.9, 0.2]), np.array([0.1, 0.8]))
     compared = paired(np.zeros((2, 1)), np.zeros((2, 1)), 1, probabilities)
-    assert auc(compared).mean == 0.5  # 0.9 > 0.8 and 0.2 > 0.1, not 0.9 > 0.1 and 0.2 < 0.8
+    assert auc(compared).mean == 1.0  # 0.9 > 0.8 and 0.2 > 0.1; 0.2 < 0.8 is of one image
     assert auc(paired(np.zeros((2, 1)), np.zeros((2, 1)), 1, probabilities[::-1])).mean == 0.0
 
 
@@ -167,8 +167,8 @@ def test_nothing_lies_between_equal_sets():
     compared = paired(real, real)
     for distance in (kid, cmmd, fid):
         found = distance(compared)
-        assert found.mean == pytest.approx(0, abs=1e-9)
-        assert found.high == pytest.approx(0, abs=1e-9)
+        assert found.mean == pytest.approx(0, abs=1e-6)  # roots of eigenvalues that round to 0
+        assert found.high == pytest.approx(0, abs=1e-6)
     probabilities = np.random.default_rng(1).uniform(size=30)
     even = auc(paired(real, real, probabilities=(probabilities, probabilities)))
     assert (even.mean, even.low, even.high) == pytest.approx((0.5, 0.5, 0.5))
@@ -176,7 +176,7 @@ def test_nothing_lies_between_equal_sets():
 
 def test_intervals_hold_the_estimate_and_narrow_with_images():
     widths = {}
-    for count in (30, 300):
+    for count in (30, 240):
         compared = paired(draw(count, 11), draw(count, 12, 0.4, 1.3))
         for distance in (kid, cmmd, fid):
             found = distance(compared)
@@ -184,7 +184,7 @@ def test_intervals_hold_the_estimate_and_narrow_with_images():
             assert found == distance(compared)
             widths[distance, count] = found.high - found.low
     for distance in (kid, cmmd, fid):
-        assert widths[distance, 300] < widths[distance, 30] / 2
+        assert widths[distance, 240] < widths[distance, 30] / 2
 
 
 def test_many_patches_are_summed_in_parts(monkeypatch):
@@ -252,17 +252,20 @@ def test_a_run_without_patches_is_refused(tmp_path):
         patch_results(run_of_patches(tmp_path))
 
 
-def test_fid_is_biased_and_kid_is_not():
+def test_fid_is_biased_and_kid_is_not(monkeypatch):
     """What the bound on images is for: both sets from one distribution, more and fewer images."""
+    monkeypatch.setattr("liif_bench.analysis.distribution.FID_RESAMPLES", 9)
     found = {distance: [] for distance in (KID, FID)}
-    for seed in range(6):
+    for seed in range(12):
         for distance, values in found.items():
             values.append(
                 [
                     distance.measure(singles(draw(n, 2 * seed + 50), draw(n, 2 * seed + 51))).mean
-                    for n in (60, 240)
+                    for n in (20, 80)
                 ]
             )
     few, many = np.mean(found[FID], axis=0)
     assert few > 2 * many > 0
-    assert np.all(np.abs(np.mean(found[KID], axis=0)) < 0.1)
+    assert np.all(
+        np.abs(np.mean(found[KID], axis=0)) < 3 * np.std(found[KID], axis=0) / math.sqrt(12)
+    )
