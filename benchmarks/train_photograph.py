@@ -46,7 +46,6 @@ from liif_bench.metrics.realism.photograph import (
     ENCODER,
     JUDGE_FILE,
     PATCH,
-    STAGES,
     definition,
     features,
     patches,
@@ -250,7 +249,7 @@ def judge_of(rows: Rows, penalty: float, found: float, command: Sequence[str]) -
     return {
         "what": "logistic regression: photograph (1) or enlargement (0), on standardised features",
         "features": definition(),
-        "encoder_sha256": load_encoder(f"{ENCODER}@{STAGES[0]}").sha256,
+        "encoder_sha256": load_encoder(ENCODER).sha256,
         "probe": rounded(features(probe())[0]),
         "bias": rounded([bias])[0],
         "weights": rounded(weights[:-1] * spread),

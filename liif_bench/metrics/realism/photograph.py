@@ -1,7 +1,7 @@
 """Does it look like a photograph? A judge of patches that has seen photographs and enlargements.
 
 The judge is a logistic regression on frozen features: mean and spread, over the tokens of a patch,
-of early stages of an ImageNet classifier, which see edges and grain and no objects. It was trained
+of an early stage of an ImageNet classifier, which sees edges and grain and no objects. It was trained
 by `benchmarks/train_photograph.py`; `photograph.json` holds its weights and all about its
 training. It says how like a photograph a patch is, with photographs and enlargements equally
 likely beforehand, and knows neither HR nor the scale.
@@ -33,8 +33,8 @@ from liif_bench.protocol import Protocol
 
 PATCH = 96
 PER_SIDE = 5
-ENCODER = "efficientnet-lite0"
-STAGES = (1, 2, 3)
+WEIGHTS = "efficientnet-lite0"
+ENCODER = f"{WEIGHTS}@3"
 JUDGE_FILE = Path(__file__).with_name("photograph.json")
 
 _FLOOR = 1e-3  # of a spread, before its logarithm is taken
@@ -48,8 +48,7 @@ def definition() -> dict[str, Any]:
     return {
         "patch": PATCH,
         "encoder": ENCODER,
-        "stages": list(STAGES),
-        "pooling": f"mean and log({_FLOOR:g} + standard deviation) over tokens, stage by stage",
+        "pooling": f"mean and log({_FLOOR:g} + standard deviation) of each channel over tokens",
     }
 
 
@@ -93,18 +92,15 @@ def features(cut: Tensor, device: str = "cpu") -> Array:
         device: Where the encoder runs.
 
     Returns:
-        `(N, F)`: stage by stage, the means of its channels over the tokens of a patch, then the
+        `(N, F)`: the means of the encoder's channels over the tokens of a patch, then the
         logarithms of their standard deviations.
 
     Raises:
         LiifBenchError: The encoder's weights cannot be had.
     """
-    pooled = []
-    for stage in STAGES:
-        tokens = load_encoder(f"{ENCODER}@{stage}", device).features(cut).flatten(2).double()
-        spread = tokens.std(dim=2, correction=0)
-        pooled += [tokens.mean(dim=2), (spread + _FLOOR).log()]
-    made: Array = torch.cat(pooled, dim=1).numpy()
+    tokens = load_encoder(ENCODER, device).features(cut).flatten(2).double()
+    spread = tokens.std(dim=2, correction=0)
+    made: Array = torch.cat([tokens.mean(dim=2), (spread + _FLOOR).log()], dim=1).numpy()
     return made
 
 
@@ -202,16 +198,12 @@ class Photograph:
     def variant(self, protocol: Protocol) -> str:
         """Name the patches, the features and the judge."""
         rounded = ", uint8" if protocol.rounding == "uint8" else ""
-        stages = ", ".join(map(str, STAGES))
-        return (
-            f"{PATCH}-pixel patches, stages {stages} of {ENCODER}, judge"
-            f" {load_judge().sha256[:8]}{rounded}"
-        )
+        return f"{PATCH}-pixel patches, {ENCODER}, judge {load_judge().sha256[:8]}{rounded}"
 
     def needs(self, protocol: Protocol) -> tuple[str, ...]:
         """Return the registry id of the encoder's weights."""
         del protocol
-        return (ENCODER,)
+        return (WEIGHTS,)
 
     def score(self, case: Case, output: Output) -> float:
         """Measure.
