@@ -49,6 +49,7 @@ from liif_bench.metrics.realism.photograph import (
     definition,
     features,
     patches,
+    probe,
 )
 from liif_bench.protocol import load_protocol
 from liif_bench.resample import resample
@@ -271,13 +272,6 @@ def judge_of(rows: Rows, penalty: float, found: float, command: Sequence[str]) -
 def rounded(values: Sequence[float] | Array) -> list[float]:
     """Return numbers with six significant digits."""
     return [float(f"{value:.{_DIGITS}g}") for value in values]
-
-
-def probe() -> Tensor:
-    """Return a patch whose features the file states, so that a change of them is noticed."""
-    down, right = torch.meshgrid(torch.arange(PATCH), torch.arange(PATCH), indexing="ij")
-    waves = [torch.sin(down * (0.2 + each) + right * (0.5 - each)) for each in (0.0, 0.1, 0.3)]
-    return (0.5 + 0.4 * torch.stack(waves))[None]
 
 
 def main() -> None:

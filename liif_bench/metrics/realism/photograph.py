@@ -1,8 +1,8 @@
 """Does it look like a photograph? A judge of patches that has seen photographs and enlargements.
 
 The judge is a logistic regression on frozen features: mean and spread, over the tokens of a patch,
-of an early stage of an ImageNet classifier, which sees edges and grain and no objects. It was trained
-by `benchmarks/train_photograph.py`; `photograph.json` holds its weights and all about its
+of an early stage of an ImageNet classifier, which sees edges and grain and no objects. It was
+trained by `benchmarks/train_photograph.py`; `photograph.json` holds its weights and all about its
 training. It says how like a photograph a patch is, with photographs and enlargements equally
 likely beforehand, and knows neither HR nor the scale.
 
@@ -102,6 +102,16 @@ def features(cut: Tensor, device: str = "cpu") -> Array:
     spread = tokens.std(dim=2, correction=0)
     made: Array = torch.cat([tokens.mean(dim=2), (spread + _FLOOR).log()], dim=1).numpy()
     return made
+
+
+def probe() -> Tensor:
+    """Return `(1, 3, 96, 96)`, a patch whose features the judge's file states.
+
+    So that a change of the features is noticed that `definition` does not tell of.
+    """
+    down, right = torch.meshgrid(torch.arange(PATCH), torch.arange(PATCH), indexing="ij")
+    waves = [torch.sin(down * (0.2 + each) + right * (0.5 - each)) for each in (0.0, 0.1, 0.3)]
+    return (0.5 + 0.4 * torch.stack(waves))[None]
 
 
 @dataclass(frozen=True)
