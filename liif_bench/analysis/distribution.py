@@ -243,13 +243,22 @@ def _frechet(mean: Floats, spread: Floats, other: Floats, other_spread: Floats) 
     known = np.isfinite(mean).all(axis=1) & np.isfinite(other).all(axis=1)
     ours, theirs = spread[known], other_spread[known]
     # tr (S T)^(1/2) = tr (R^T T R)^(1/2) with R R^T = S, and R^T T R is symmetric
-    values, vectors = np.linalg.eigh(ours)
-    root = vectors * np.sqrt(values.clip(min=0))[:, None]
+    root = _roots(ours)
     inner = np.linalg.eigvalsh(root.transpose(0, 2, 1) @ theirs @ root)
     shared = np.sqrt(inner.clip(min=0)).sum(axis=1)
     traces = np.trace(ours, axis1=1, axis2=2) + np.trace(theirs, axis1=1, axis2=2)
     result[known] = ((mean - other)[known] ** 2).sum(axis=1) + traces - 2 * shared
     return result
+
+
+def _roots(spread: Floats) -> Floats:
+    """Return a matrix R with R R^T = S for each covariance, `(R, F, F)`."""
+    try:
+        return np.linalg.cholesky(spread)
+    except np.linalg.LinAlgError:  # fewer patches than features: slower, but any S will do
+        values, vectors = np.linalg.eigh(spread)
+        roots: Floats = vectors * np.sqrt(values.clip(min=0))[:, None]
+        return roots
 
 
 def _estimate(values: Floats, images: int) -> Estimate:

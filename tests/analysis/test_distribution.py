@@ -73,13 +73,24 @@ def test_kid_is_that_of_torchmetrics():
     assert kid(singles(real, made)).mean == pytest.approx(float(theirs.compute()[0]), rel=1e-6)
 
 
-def test_fid_is_that_of_torchmetrics():
-    real, made = draw(90, 3), draw(70, 4, 0.3, 1.2)
+def frechet_of_torchmetrics(real, made):
     theirs = FrechetInceptionDistance(Pixels(), normalize=True, input_img_size=(3, SIDE, SIDE))
     theirs.set_dtype(torch.float64)
     theirs.update(as_images(real), real=True)
     theirs.update(as_images(made), real=False)
-    assert fid(singles(real, made)).mean == pytest.approx(float(theirs.compute()), rel=1e-6)
+    return theirs.compute()
+
+
+def test_fid_is_that_of_torchmetrics():
+    real, made = draw(90, 3), draw(70, 4, 0.3, 1.2)
+    expected = float(frechet_of_torchmetrics(real, made))
+    assert fid(singles(real, made)).mean == pytest.approx(expected, rel=1e-6)
+
+
+def test_fid_of_fewer_patches_than_features_is_that_of_torchmetrics_too():
+    real, made = draw(9, 3), draw(8, 4, 0.3, 1.2)
+    expected = float(frechet_of_torchmetrics(real, made))
+    assert fid(singles(real, made)).mean == pytest.approx(expected, rel=1e-4)
 
 
 def test_fid_is_the_closed_form_where_spreads_commute():
