@@ -254,7 +254,7 @@ def _frechet(mean: Floats, spread: Floats, other: Floats, other_spread: Floats) 
 def _roots(spread: Floats) -> Floats:
     """Return a matrix R with R R^T = S for each covariance, `(R, F, F)`."""
     try:
-        roots: Floats = np.linalg.cholesky(spread)
+        roots: Floats = np.linalg.cholesky(spread).astype(np.float64, copy=False)
     except np.linalg.LinAlgError:  # fewer patches than features: slower, but any S will do
         values, vectors = np.linalg.eigh(spread)
         roots = vectors * np.sqrt(values.clip(min=0))[:, None]
