@@ -8,9 +8,9 @@ Photographs are four crops of each image as it is, and four of the image shrunk 
 kernel drawn for it, which takes the traces of the camera and of JPEG away and leaves crisp pixels.
 Enlargements are made of the first crop of either kind: LR by bicubic, then every interpolation at
 every scale, and every network at one scale drawn for it (Real-ESRGAN, the slowest, of one of the
-two crops). Half of all, photographs and enlargements alike, are then compressed as JPEG of a
-quality drawn between 70 and 98, so that neither is told by its compression. Patches are cut at a
-place drawn anew.
+two crops). Of all, photographs and enlargements alike, a third gets Gaussian noise of 0.5 to 4 grey
+levels, and then half are compressed as JPEG of a quality between 70 and 98, so that neither grain
+nor compression tells them apart. Patches are cut at a place drawn anew.
 
 Both classes, the upsamplers and their scales weigh the same. The penalty is chosen by
 cross-validation over images. Prints the AUC on images left out: over all, by upsampler and scale,
@@ -66,8 +66,9 @@ MARGIN = 32  # pixels of a crop beyond its patches, where they may move
 CROP = 2 * PATCH + MARGIN
 SHRINK = (1.5, 2.5)
 KERNELS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+NOISE = (0.5, 4.0)  # standard deviation, grey levels
 QUALITY = (70, 98)
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 5
 TAKES = 4
 KINDS = ("as it is", "shrunk")
@@ -106,10 +107,13 @@ def enlarged(name: str, hr: RgbArray, scale: float) -> RgbArray:
     return to_uint8(image.render(size).clamp(0, 1))
 
 
-def stored(image: RgbArray, rng: np.random.Generator) -> tuple[bool, RgbArray]:
-    """Compress every second image as JPEG, of a quality drawn for it; say whether."""
-    quality = int(rng.integers(QUALITY[0], QUALITY[1] + 1))
-    return (True, compressed(image, quality)) if rng.integers(2) else (False, image)
+def stored(image: RgbArray, rng: np.random.Generator) -> tuple[bool, bool, RgbArray]:
+    """Add noise to every third image, then compress every second as JPEG; say which was done."""
+    grain, jpeg = bool(rng.integers(3) == 0), bool(rng.integers(2))
+    sigma, quality = rng.uniform(*NOISE), int(rng.integers(QUALITY[0], QUALITY[1] + 1))
+    if grain:
+        image = (image + rng.normal(0, sigma, image.shape)).round().clip(0, 255).astype(np.uint8)
+    return grain, jpeg, compressed(image, quality) if jpeg else image
 
 
 def compressed(image: RgbArray, quality: int) -> RgbArray:
@@ -130,10 +134,10 @@ def collected(items: Sequence[Item]) -> Rows:
     """Make every photograph and enlargement of the training images; return their patches' rows.
 
     Columns: features; item; name of the upsampler or `REAL`; scale (1 for photographs); kind of
-    the photograph; whether it was compressed here.
+    the photograph; whether noise was added; whether it was compressed here.
     """
     table: dict[str, list[Any]] = {
-        name: [] for name in ("features", "item", "model", "scale", "kind", "jpeg")
+        name: [] for name in ("features", "item", "model", "scale", "kind", "grain", "jpeg")
     }
     for number, item in enumerate(items):
         rng = np.random.default_rng([SEED, number])
@@ -146,12 +150,12 @@ def collected(items: Sequence[Item]) -> Rows:
                 plan += [(name, SCALES[rng.integers(len(SCALES))]) for name in networks]
                 shown += [(name, scale, enlarged(name, hr, scale)) for name, scale in plan]
             for name, scale, image in shown:
-                jpeg, kept = stored(image, rng)
+                grain, jpeg, kept = stored(image, rng)
                 made = features(moved(kept, rng))
                 table["features"] += [*made]
                 for column, value in zip(
-                    ("item", "model", "scale", "kind", "jpeg"),
-                    (item.name, name, scale, kind, jpeg),
+                    ("item", "model", "scale", "kind", "grain", "jpeg"),
+                    (item.name, name, scale, kind, grain, jpeg),
                     strict=True,
                 ):
                     table[column] += [value] * len(made)
@@ -236,10 +240,14 @@ def report(rows: Rows, penalty: float) -> float:
         unseen = held_out(rows, penalty, without=name)
         values = [*found, auc(unseen[real], unseen[mine])]
         print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
-    shrunk, jpeg = rows["kind"] == "shrunk", rows["jpeg"]
-    for what, mask in (("shrunk", shrunk), ("compressed again", jpeg)):
+    altered = {
+        "that were shrunk": rows["kind"] == "shrunk",
+        "with noise": rows["grain"],
+        "that were compressed again": rows["jpeg"],
+    }
+    for what, mask in altered.items():
         value = auc(odds[real & ~mask], odds[real & mask])
-        print(f"- photographs as they are against those {what}: {value:.3f}")
+        print(f"- photographs against photographs {what}: {value:.3f}")
     return float(np.mean(everywhere))
 
 
