@@ -294,8 +294,8 @@ class Distance:
 AUC = Distance(
     "AUC", 6, "resamples of fewer say nothing of how far it is from another sample's", auc
 )
-KID = Distance("KID", 20, "the interval of fewer is too narrow", kid)
-FID = Distance("FID", 40, "the bias of fewer is no longer small", fid)
+KID = Distance("KID", 20, "the intervals of fewer are too narrow", kid)
+FID = Distance("FID", 30, "fewer make it too large by more than a tenth", fid)
 CMMD = Distance("CMMD", KID.least, KID.why, cmmd)
 DISTANCES = (AUC, KID, FID, CMMD)
 

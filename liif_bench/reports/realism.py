@@ -9,6 +9,7 @@ from liif_bench.analysis.distribution import (
     CMMD,
     DISTANCES,
     FID_RESAMPLES,
+    KID,
     Distance,
     PatchResults,
 )
@@ -20,6 +21,7 @@ from liif_bench.upsamplers import TRUTH
 
 FLOOR = f"{TRUTH}, half against half"
 
+_FEW = f"of fewer than {KID.least} images the intervals are too narrow"
 _NOTES = {
     "AUC": ("0.5: not to be told from photographs; 1: always told",),
     "KID": ("unbiased, polynomial kernel of degree 3; below 0 by chance where sets hardly differ",),
@@ -85,14 +87,16 @@ def _probabilities(results: PatchResults) -> Grid:
 
 def _distances(results: PatchResults, distance: Distance) -> Grid:
     """Return the table of a distance; what is refused is a dash, and why stands below."""
-    refused: dict[str, None] = {}
+    warnings: dict[str, None] = {}
 
     def cell(name: str, scale: float) -> str:
         images = len(results.items(TRUTH if name == FLOOR else name, scale))
         reason = distance.refusal(images)
         if reason is not None:
-            refused[reason] = None
+            warnings[reason] = None
             return DASH
+        if images < KID.least:
+            warnings[_FEW] = None
         compared = results.halves(scale) if name == FLOOR else results.compared(name, scale)
         estimate = distance.measure(compared)
         return range_text(estimate) if distance is AUC else _significant(estimate)
@@ -104,7 +108,7 @@ def _distances(results: PatchResults, distance: Distance) -> Grid:
         cell,
         _NOTES[distance.name],
     )
-    return Grid(made.title, made.columns, made.rows, notes=(*made.notes, *refused))
+    return Grid(made.title, made.columns, made.rows, notes=(*made.notes, *warnings))
 
 
 def _significant(estimate: Estimate) -> str:

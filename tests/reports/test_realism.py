@@ -47,7 +47,7 @@ def test_tables_of_a_data_set(results):
     assert row(fid, "near") == (DASH, DASH)
     assert FID.refusal(22) in fid.notes
     assert [each for each in fid.notes if "needs" in each] == [FID.refusal(22)]
-    assert not any("needs" in each for each in kid.notes)
+    assert not any("needs" in each or "narrow" in each for each in (*kid.notes, *auc.notes))
 
 
 def test_cmmd_is_an_option(results):
@@ -75,7 +75,11 @@ def test_models_that_lack_images_are_named(tmp_path):
         for name, values in table.items()
     }
     (results,) = patch_results(run_of_patches(tmp_path / "run", short))
-    assert "near: 7 of 8 images; the run's records say why" in realism_grids(results)[0].notes
+    probability, auc, kid, _ = realism_grids(results)
+    assert "near: 7 of 8 images; the run's records say why" in probability.notes
+    assert auc.notes[-1] == "of fewer than 20 images the intervals are too narrow"
+    assert [row[1] for row in kid.rows] == [DASH] * 3
+    assert {KID.refusal(7), KID.refusal(8)} <= set(kid.notes)
 
 
 def test_the_command(run, tmp_path):
