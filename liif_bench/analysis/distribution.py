@@ -291,9 +291,7 @@ class Distance:
         return f"{self.name} needs {self.least} images, not {images}: {self.why}"
 
 
-AUC = Distance(
-    "AUC", 6, "resamples of fewer say nothing of how far it is from another sample's", auc
-)
+AUC = Distance("AUC", 6, "resamples of fewer are too much alike", auc)
 KID = Distance("KID", 20, "the intervals of fewer are too narrow", kid)
 FID = Distance("FID", 30, "fewer make it too large by more than a tenth", fid)
 CMMD = Distance("CMMD", KID.least, KID.why, cmmd)
