@@ -149,7 +149,7 @@ class FeatureResults(KeptRows):
         for scale in self.scales:
             if self.items(scale):
                 moments = self.moments(scale)
-                counts = _counts(len(moments.tokens))
+                counts = image_counts(len(moments.tokens))
                 spreads[scale] = moments.variance(counts) * (counts @ moments.tokens)
         return spreads
 
@@ -161,7 +161,9 @@ class FeatureResults(KeptRows):
         errors = self._errors(scale, way)
         if not len(errors):
             return None
-        return _estimate(_ratio(self._spreads[scale], _counts(len(errors)) @ errors), len(errors))
+        return _estimate(
+            _ratio(self._spreads[scale], image_counts(len(errors)) @ errors), len(errors)
+        )
 
     def gain(self, scale: float, way: Way, baseline: Way) -> Estimate | None:
         """Return the fidelity of a way over that of another, paired by image.
@@ -172,7 +174,7 @@ class FeatureResults(KeptRows):
         ours, theirs = self._errors(scale, way), self._errors(scale, baseline)
         if not len(ours) or (not ours.any() and not theirs.any()):
             return None
-        counts = _counts(len(ours))
+        counts = image_counts(len(ours))
         return _estimate(_ratio(counts @ theirs, counts @ ours), len(ours))
 
     def shuffled(self, scale: float) -> float | None:
@@ -208,7 +210,7 @@ def feature_results(run: Run) -> list[FeatureResults]:
 
 
 @cache
-def _counts(images: int) -> Floats:
+def image_counts(images: int) -> Floats:
     """Return how often each image is in the set and in its resamples, `(1 + RESAMPLES, images)`.
 
     The first row is the set itself; the others are the same every time.

@@ -21,6 +21,7 @@ from liif_bench.cli import (
     gate,
     protocol,
     published,
+    realism,
     resolution,
     weights,
     zoom,
@@ -333,6 +334,7 @@ app.command()(features.features)
 app.command()(resolution.resolution)
 app.command()(agreement.agreement)
 app.command()(explain.explain)
+app.command()(realism.realism)
 app.command()(published.reproduce)
 app.command()(published.audit)
 app.command()(gate.gate)

@@ -290,6 +290,11 @@ METRICS = Registry(
             "distance of style: Gram matrices of VGG16 against HR's",
             weights=("lpips-vgg",),
         ),
+            "photograph",
+            "liif_bench.metrics.realism.photograph:Photograph",
+            "probability that its patches are of a photograph, by a judge of enlargements",
+            weights=("efficientnet-lite0",),
+        ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),
 )

@@ -85,6 +85,7 @@ _STYLES = {
     "edge-recall": MetricStyle("HR's edges found", 3),
     "edge-f1": MetricStyle("Agreement of edges (F1)", 3),
     "gram": MetricStyle("Style distance (Gram)", 4),
+    "photograph": MetricStyle("Probability of “photograph”", 3),
 }
 
 
