@@ -7,7 +7,7 @@ model beside the baseline) are corrected together, and so are its summaries by r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -77,10 +77,9 @@ class Cell:
         """
         if self.paired is None or self.corrected is None or self.corrected > LEVEL:
             return None
-        difference = self.paired.difference
-        if difference.low <= 0 <= difference.high:
+        if not self.paired.clear:
             return None
-        return (difference.low > 0) == self.higher_is_better
+        return (self.paired.difference.low > 0) == self.higher_is_better
 
 
 @dataclass(frozen=True)
@@ -129,31 +128,29 @@ class MetricRows:
         name: Of the metric.
         variant: Which of the numbers that go by that name.
         higher_is_better: Direction.
-        values: By item (rows) and scale and model (columns); NaN where there is none.
+        items: How many images the data set has.
+        values: By scale and model one value per image, NaN where it has none.
     """
 
     name: str
     variant: str
     higher_is_better: bool
-    values: pd.DataFrame
+    items: int
+    values: Mapping[tuple[float, str], Floats]
 
     @cached_property
     def binary(self) -> bool:
         """Whether every image has it or has it not, which McNemar's test is for."""
-        known = self.values.to_numpy()
-        return bool(np.isin(known[~np.isnan(known)], (0, 1)).all())
+        return all(np.isin(each[~np.isnan(each)], (0, 1)).all() for each in self.values.values())
 
-    def of(self, scale: float, model: str) -> pd.Series[float]:
-        """Return a model's values by item, NaN where there is none."""
-        if (scale, model) not in self.values:
-            return pd.Series(math.nan, index=self.values.index)
-        values: pd.Series[float] = self.values[(scale, model)]
-        return values
+    def of(self, scale: float, model: str) -> Floats:
+        """Return a model's values by image, NaN where there is none."""
+        values = self.values.get((scale, model))
+        return np.full(self.items, math.nan) if values is None else values
 
-    def over(self, scales: Sequence[float], model: str) -> pd.Series[float]:
-        """Return a model's mean over scales by item, NaN where a scale has no value."""
-        columns = [self.of(scale, model) for scale in scales]
-        means: pd.Series[float] = pd.concat(columns, axis=1).mean(axis=1, skipna=False)
+    def over(self, scales: Sequence[float], model: str) -> Floats:
+        """Return a model's mean over scales by image, NaN where a scale has no value."""
+        means: Floats = np.mean([self.of(scale, model) for scale in scales], axis=0)
         return means
 
 
@@ -230,15 +227,16 @@ class Comparison:
         """Mean rank by metric, model and scale, and over all scales (None)."""
         found = []
         for metric in self.metrics:
-            ranked = {}
+            ranked: dict[float | None, Floats] = {}
             for scale in self.scales:
-                values = self._shared(metric, scale).to_numpy()
+                values = self._values(metric, scale)
+                values = values[_whole(values)]
                 ranked[scale] = _ranks(-values if metric.higher_is_better else values)
-            whole = np.concatenate(list(ranked.values()))
-            for scale, ranks in (*ranked.items(), (None, whole)):
+            ranked[None] = np.concatenate(list(ranked.values()))
+            for at, ranks in ranked.items():
                 means = ranks.mean(axis=0).tolist() if len(ranks) else [None] * len(self.models)
                 found += [
-                    Rank(metric.name, model, scale, mean, len(ranks))
+                    Rank(metric.name, model, at, mean, len(ranks))
                     for model, mean in zip(self.models, means, strict=True)
                 ]
         return tuple(found)
@@ -262,21 +260,19 @@ class Comparison:
             raise LiifBenchError("a front needs two metrics or more, such as --front psnr,lpips")
         found = []
         for scale in self.scales:
-            tables = [self._shared(metric, scale) for metric in metrics]
-            whole = tables[0].index
-            for table in tables[1:]:
-                whole = whole.intersection(table.index)
-            if whole.empty:
-                continue
             values = [
-                table.loc[whole].to_numpy() * (1 if metric.higher_is_better else -1)
-                for metric, table in zip(metrics, tables, strict=True)
+                self._values(metric, scale) * (1 if metric.higher_is_better else -1)
+                for metric in metrics
             ]
+            shared = np.all([_whole(each) for each in values], axis=0)
+            if not shared.any():
+                continue
+            values = [each[shared] for each in values]
             means = np.stack([each.mean(axis=0) for each in values])[None]
             resampled = np.stack([_resampled(each) for each in values], axis=1)
             on, shares = _undominated(means)[0], _undominated(resampled).mean(axis=0)
             found += [
-                OnFront(model, scale, bool(on[n]), float(shares[n]), len(whole))
+                OnFront(model, scale, bool(on[n]), float(shares[n]), int(shared.sum()))
                 for n, model in enumerate(self.models)
             ]
         return tuple(found)
@@ -289,13 +285,17 @@ class Comparison:
         """
         known = {metric.name: metric for metric in self.metrics}
         if name not in known:
-            raise unknown_name(f"metric of the runs' '{self.dataset}'", name, known)
+            raise unknown_name(f"metric of '{self.dataset}'", name, known)
         return known[name]
 
-    def _shared(self, metric: MetricRows, scale: float) -> pd.DataFrame:
-        """Return the values of the items that all models have, `(items, models)`."""
-        columns = [metric.of(scale, model) for model in self.models]
-        return pd.concat(columns, axis=1).dropna()
+    def _values(self, metric: MetricRows, scale: float) -> Floats:
+        """Return the values of a metric at a scale, `(items, models)`, NaN where there is none."""
+        return np.stack([metric.of(scale, model) for model in self.models], axis=1)
+
+
+def _whole(values: Floats) -> npt.NDArray[np.bool_]:
+    """Return which items every model has, `(items,)`, of `(items, models)` values."""
+    return np.asarray(~np.isnan(values).any(axis=1))
 
 
 def _cell(
@@ -303,20 +303,20 @@ def _cell(
     model: str,
     scale: float | None,
     regime: str,
-    ours: pd.Series[float],
-    theirs: pd.Series[float] | None,
+    ours: Floats,
+    theirs: Floats | None,
 ) -> Cell:
-    known = ours.dropna()
+    known = ours[~np.isnan(ours)]
     cell = Cell(
         metric.name, model, scale, regime, metric.higher_is_better,
         float(known.mean()) if len(known) else None, len(known),
     )  # fmt: skip
     if theirs is None:
         return cell
-    both = ours.notna() & theirs.notna()
+    both = ~np.isnan(ours) & ~np.isnan(theirs)
     if not both.any():
         return cell
-    mine, other = ours[both].to_numpy(), theirs[both].to_numpy()
+    mine, other = ours[both], theirs[both]
     result = paired(mine, other)
     # a mean over scales is right or wrong no more
     if metric.binary and np.isin((mine, other), (0, 1)).all():
@@ -404,18 +404,21 @@ def _default(models: Sequence[str]) -> str:
 def _comparison(
     dataset: str, rows: pd.DataFrame, models: Sequence[str], baseline: str
 ) -> Comparison:
+    items = pd.Index(rows["item"].unique())
     metrics = []
     for name, group in rows.groupby("metric", sort=False, observed=True):
-        known = group.dropna(subset="value")
-        values = known.pivot_table(
-            index="item", columns=["scale", "upsampler"], values="value", sort=False
-        )
+        values = {}
+        for (scale, model), cell in group.groupby(["scale", "upsampler"], sort=False):
+            values[(float(scale), str(model))] = np.full(len(items), math.nan)
+            places = items.get_indexer(cell["item"])
+            values[(float(scale), str(model))][places] = cell["value"].astype(float)
         metrics.append(
             MetricRows(
                 str(name),
                 " / ".join(dict.fromkeys(group["variant"])),
                 bool(group["higher_is_better"].iloc[0]),
-                values.astype(float),
+                len(items),
+                values,
             )
         )
     known = rows.dropna(subset="regime").groupby(["scale", "upsampler"], sort=False)["regime"]
@@ -423,7 +426,7 @@ def _comparison(
     protocols = rows[["protocol", "protocol_hash"]].drop_duplicates().itertuples(index=False)
     return Comparison(
         dataset=dataset,
-        items=int(rows["item"].nunique()),
+        items=len(items),
         protocol=" and ".join(f"{name} ({digest})" for name, digest in protocols),
         baseline=baseline,
         models=tuple(models),
@@ -442,21 +445,28 @@ def chosen(
 ) -> pd.DataFrame:
     """Return the records of some models, metrics and scales; all of them where None.
 
+    A model that several runs have is meant in all of them by its bare name.
+
     Raises:
         LiifBenchError: There are no records of one that was named.
     """
-    for column, kind, wanted in (
-        ("upsampler", "model", models),
-        ("metric", "metric", metrics),
-        ("scale", "scale", scales),
-    ):
-        if wanted is None:
-            continue
-        known = set(records[column].unique())
-        for name in wanted:
-            if name not in known:
-                shown = [f"{each:g}" if kind == "scale" else str(each) for each in known]
-                text = f"{name:g}" if isinstance(name, float) else str(name)
-                raise unknown_name(f"{kind} of the runs", text, shown)
-        records = records[records[column].isin(list(wanted))]
+    if models is not None:
+        known = [str(name) for name in records["upsampler"].unique()]
+        bare = {name: name.partition(" · ")[0] for name in known}
+        _check("model", models, {*known, *bare.values()})
+        wanted = [name for name in known if name in models or bare[name] in models]
+        records = records[records["upsampler"].isin(wanted)]
+    if metrics is not None:
+        _check("metric", metrics, {str(name) for name in records["metric"].unique()})
+        records = records[records["metric"].isin(list(metrics))]
+    if scales is not None:
+        shown = {f"{scale:g}" for scale in records["scale"].unique()}
+        _check("scale", [f"{scale:g}" for scale in scales], shown)
+        records = records[records["scale"].isin(list(scales))]
     return records
+
+
+def _check(kind: str, wanted: Iterable[str], known: set[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            raise unknown_name(f"{kind} of the runs", name, known)

@@ -7,7 +7,7 @@ and scipy, which is slow to import, is touched by no import of this module.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,8 +20,8 @@ LEVEL = 0.05
 POWER = 0.8
 
 _EXACT = 50  # differences up to which the signed-rank distribution is enumerated
-_KEPT_IMAGES = 1000  # resamples of more images than these are drawn anew each time, for memory
-_BLOCK = 4_000_000  # numbers held at once while they are
+_KEPT_IMAGES = 20_000  # resamples of more images than these are drawn anew each time, for memory
+_BLOCK = 2_000_000  # numbers held at once while resamples are drawn and averaged
 
 Floats = npt.NDArray[np.float64]
 Values = Sequence[float] | Floats
@@ -68,6 +68,15 @@ class Paired:
     detectable: float
     above: int = 0
     below: int = 0
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval of the mean leaves out 0.
+
+        A p-value alone is not enough: the signed-rank test asks whether differences lie as often
+        and as far above 0 as below. Skewed ones whose mean is 0 do not; see docs/compare.md.
+        """
+        return not self.difference.low <= 0 <= self.difference.high
 
 
 def paired(candidate: Values, baseline: Values) -> Paired:
@@ -187,24 +196,42 @@ def resampled_means(values: Floats) -> Floats:
 
     Resamples of as many images are the same every time, so that what is measured on the same
     images stays paired.
+
+    Args:
+        values: One per image, at least one; infinite ones may be there, of one sign.
     """
     images = len(values)
-    if images <= _KEPT_IMAGES:
-        kept: Floats = values[_draws(images)].mean(axis=1)
-        return kept
-    rng = np.random.default_rng(0)
-    rows = max(1, _BLOCK // images)
-    means = [
-        values[rng.integers(0, images, (min(rows, RESAMPLES - done), images))].mean(axis=1)
-        for done in range(0, RESAMPLES, rows)
-    ]
+    finite = np.isfinite(values)
+    counts = _kept_counts(images) if images <= _KEPT_IMAGES else _counts(images)
+    means = []
+    for block in counts:
+        # not by BLAS, whose threads are slow on a busy machine; and zero times infinity is no
+        # number, so that infinite values come in where they are drawn
+        sums = np.einsum("ij,j->i", block, np.where(finite, values, 0.0))
+        if not finite.all():
+            sums[block[:, ~finite].any(axis=1)] = values[~finite][0]
+        means.append(sums / images)
     return np.concatenate(means)
 
 
-@lru_cache(maxsize=4)
-def _draws(images: int) -> npt.NDArray[np.int64]:
-    """Return which images each resample holds, `(RESAMPLES, images)`; the same every time."""
-    return np.random.default_rng(0).integers(0, images, (RESAMPLES, images))
+def _counts(images: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield how often each resample holds each image, `(some resamples, images)`, block by block.
+
+    The same every time, and whatever the blocks. An image is in a resample of many a few times,
+    of few never more often than there are images: a byte is enough.
+    """
+    rng = np.random.default_rng(0)
+    rows = max(1, _BLOCK // images)
+    for done in range(0, RESAMPLES, rows):
+        count = min(rows, RESAMPLES - done)
+        drawn = rng.integers(0, images, (count, images)) + images * np.arange(count)[:, None]
+        held = np.bincount(drawn.ravel(), minlength=count * images)
+        yield held.reshape(count, images).astype(np.uint8)
+
+
+@lru_cache(maxsize=3)
+def _kept_counts(images: int) -> tuple[npt.NDArray[np.uint8], ...]:
+    return tuple(_counts(images))
 
 
 def wilcoxon(differences: Values) -> float:

@@ -68,6 +68,23 @@ class TableFormat(str, Enum):
     markdown = "markdown"
     csv = "csv"
     latex = "latex"
+    html = "html"
+
+
+class Layout(str, Enum):
+    """Layouts of a table."""
+
+    metrics = "metrics"
+    paper = "paper"
+    per_image = "per-image"
+
+
+class Highlight(str, Enum):
+    """What is marked in a table."""
+
+    none = "none"
+    best = "best"
+    second = "second"
 
 
 class Kind(str, Enum):
@@ -205,7 +222,7 @@ def run(
 
 def _write_tables(run: Run, tables: Sequence[Table]) -> list[Path]:
     from liif_bench.records import RECORDS, write_whole
-    from liif_bench.reports.tables import render
+    from liif_bench.reports.formats import render
 
     written = [run.path / RECORDS]
     for name, style in (("table.md", "markdown"), ("table.csv", "csv")):
@@ -217,7 +234,8 @@ def _write_tables(run: Run, tables: Sequence[Table]) -> list[Path]:
 def _show(run: Run, tables: Sequence[Table], written: Sequence[Path], console: Console) -> None:
     from rich.console import Console
 
-    from liif_bench.reports.tables import failure_lines, print_tables
+    from liif_bench.reports.formats import print_tables
+    from liif_bench.reports.tables import failure_lines
 
     out = Console()
     print_tables(tables, out)
@@ -253,6 +271,16 @@ def table(
     style: Annotated[
         TableFormat, typer.Option("--format", help="Where the table will be read.")
     ] = TableFormat.terminal,
+    layout: Annotated[
+        Layout,
+        typer.Option(help="Metrics together, a table per metric as in papers, or every image."),
+    ] = Layout.metrics,
+    highlight: Annotated[
+        Highlight | None,
+        typer.Option(
+            help="What is marked; the second too in latex and html by default.", show_default=False
+        ),
+    ] = None,
     precision: Annotated[
         int | None, typer.Option(min=0, max=10, help="Decimals; each metric's own by default.")
     ] = None,
@@ -270,21 +298,28 @@ def table(
     from liif_bench.analysis.combine import combine
     from liif_bench.records import load_run
     from liif_bench.references import shipped_references
-    from liif_bench.reports.tables import build_tables, print_tables, render
+    from liif_bench.reports.formats import print_tables, render
+    from liif_bench.reports.tables import BEST, SECOND, build_tables
 
+    if highlight is None:
+        marks = SECOND if style in (TableFormat.latex, TableFormat.html) else BEST
+    else:
+        marks = highlight.value
     records = combine([load_run(run) for run in runs], across_protocols=across_protocols)
     tables = build_tables(
         records,
         precision,
         shipped_references() if references else (),
         across_protocols=across_protocols,
+        layout=layout.value,
+        highlight=marks,
     )
     if style is not TableFormat.terminal:
         put_text(render(tables, style.value), out)
     elif out is None:
         print_tables(tables, Console())
     else:
-        raise LiifBenchError("--output needs --format markdown, csv or latex")
+        raise LiifBenchError("--output needs --format markdown, csv, latex or html")
 
 
 app.command()(compare.compare)

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from liif_bench.reports.escape import markdown
+
 _GAP = 2
 _LEAST_NAME = 14  # a column of names may be folded to this width
 
@@ -101,22 +103,16 @@ def render_grids(grids: Sequence[Grid], style: str) -> str:
 
 
 def _markdown(grid: Grid) -> str:
-    lines = [f"**{_md(grid.title)}**", ""]
+    lines = [f"**{markdown(grid.title)}**", ""]
     if grid.columns:
         rule = "---|" * grid.names + "---:|" * (len(grid.columns) - grid.names)
         lines += [_md_row(grid.columns), f"|{rule}", *map(_md_row, grid.rows), ""]
-    lines += [f"- {_md(note)}" for note in grid.notes]
+    lines += [f"- {markdown(note)}" for note in grid.notes]
     return "\n".join([*lines, ""] if grid.notes else lines)
 
 
 def _md_row(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_md, texts))} |"
-
-
-def _md(text: str) -> str:
-    for character in "\\`*_|<[]":
-        text = text.replace(character, f"\\{character}")
-    return text
+    return f"| {' | '.join(map(markdown, texts))} |"
 
 
 def _csv(grids: Sequence[Grid]) -> str:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
-from rich.console import Console
-from rich.text import Text
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import failures, is_not_applicable
 from liif_bench.references import Reference, matching
 
-FORMATS = ("terminal", "markdown", "csv", "latex")
-
 DASH = "–"
 DAGGER = "†"
 DOUBLE_DAGGER = "‡"
 RING = "°"
+
+METRICS, PAPER, PER_IMAGE = LAYOUTS = ("metrics", "paper", "per-image")
+"""A row per metric and model; a table per metric, a row per model; the same for every image."""
+
+NONE, BEST, SECOND = HIGHLIGHTS = ("none", "best", "second")
+"""What is marked in each column: nothing, the best, the best and the second."""
 
 MIXED = "mixed"
 _REGIMES = {"in": "in distribution", "out": "out of distribution", MIXED: MIXED, "": ""}
@@ -90,6 +92,7 @@ class Cell:
         expected: Items for which the metric has a meaning.
         best: Whether no other model is better at this precision.
         regime: "in", "out", or "" for a model that was never trained.
+        second: Whether only the best are better; never where there are but two values.
     """
 
     mean: float | None
@@ -97,6 +100,7 @@ class Cell:
     expected: int
     best: bool
     regime: str
+    second: bool = False
 
     @property
     def partial(self) -> bool:
@@ -113,12 +117,14 @@ class Line:
         texts: One per scale.
         best: For each text whether it is the best of its column.
         published: Whether the values come from elsewhere.
+        second: For each text whether it is the second of its column.
     """
 
     name: str
     texts: tuple[str, ...]
     best: tuple[bool, ...]
     published: bool
+    second: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,7 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class Section:
-    """One metric: a row of cells per model.
+    """One metric, of all images or of one: a row of cells per model.
 
     Attributes:
         metric: Name of the metric.
@@ -154,6 +160,7 @@ class Section:
         decimals: Digits after the point.
         rows: Model and its cells, one per scale.
         published: Rows from elsewhere, shown below and part of no average and no ranking.
+        item: The image that it is of; None for means over all of them.
     """
 
     metric: str
@@ -162,6 +169,7 @@ class Section:
     decimals: int
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     published: tuple[PublishedRow, ...] = ()
+    item: str | None = None
 
     def lines(self, scales: Sequence[float]) -> list[Line]:
         """Return the rows as they are printed: the measured ones, then the published ones."""
@@ -175,6 +183,7 @@ class Section:
                 ),
                 tuple(cell.best for cell in cells),
                 published=False,
+                second=tuple(cell.second for cell in cells),
             )
             for model, cells in self.rows
         ]
@@ -184,6 +193,7 @@ class Section:
                 tuple(row.show(scale) for scale in scales),
                 (False,) * len(scales),
                 published=True,
+                second=(False,) * len(scales),
             )
             for row in self.published
         ]
@@ -228,7 +238,8 @@ class Table:
         protocol: Name and hash of the protocol.
         scales: Columns.
         regimes: For each scale "in", "out", "mixed", or "" where no model was trained.
-        sections: One per metric.
+        sections: One per metric; per image, and one of means, of a single metric.
+        layout: One of `LAYOUTS`.
     """
 
     dataset: str
@@ -237,12 +248,42 @@ class Table:
     scales: tuple[float, ...]
     regimes: tuple[str, ...]
     sections: tuple[Section, ...]
+    layout: str = METRICS
 
     @property
     def title(self) -> str:
-        """One line: data set, number of images, protocol."""
+        """One line: data set, metric where there is only one, number of images, protocol."""
         images = "1 image" if self.items == 1 else f"{self.items} images"
-        return f"{self.dataset}: mean over {images}, protocol {self.protocol}"
+        name = self.dataset
+        if self.layout != METRICS:
+            name += f", {self.sections[0].title}"
+        what = f"each of {images}" if self.layout == PER_IMAGE else f"mean over {images}"
+        return f"{name}: {what}, protocol {self.protocol}"
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Heads of the columns that stand before the numbers."""
+        return {METRICS: ("Metric", "Model"), PAPER: ("Model",), PER_IMAGE: ("Image", "Model")}[
+            self.layout
+        ]
+
+    def names(self, section: Section, line: Line, number: int) -> tuple[str, ...]:
+        """Return the texts of these columns.
+
+        Args:
+            section: One of the table's.
+            line: One of the section's.
+            number: Its place in the section; only its first line names the section.
+        """
+        if self.layout == PAPER:
+            return (line.name,)
+        return (self.head_of(section) if number == 0 else "", line.name)
+
+    def head_of(self, section: Section) -> str:
+        """Return what a section is called: its metric, its image, or the mean."""
+        if self.layout == PER_IMAGE:
+            return "mean" if section.item is None else section.item
+        return section.title
 
     @property
     def notes(self) -> list[str]:
@@ -250,7 +291,7 @@ class Table:
         notes = [
             f"{section.title[:-2]}: {section.items} of {self.items} images"
             for section in self.sections
-            if section.items < self.items
+            if section.item is None and section.items < self.items
         ]
         cells = [cell for s in self.sections for _, row in s.rows for cell in row]
         if any(cell.partial and cell.count for cell in cells):
@@ -264,6 +305,12 @@ class Table:
         if any(row.otherwise for row in published):
             notes.append(f"{DOUBLE_DAGGER}: its LR was made otherwise than LR here")
         return notes
+
+    @property
+    def variants(self) -> str:
+        """Which of the numbers that go by a metric's name, by metric."""
+        known = {section.metric: section.variant for section in self.sections}
+        return "; ".join(f"{metric}: {variant}" for metric, variant in known.items())
 
     def groups(self) -> list[tuple[str, list[int]]]:
         """Return runs of neighbouring columns of one regime: its title and their indices."""
@@ -291,6 +338,8 @@ def build_tables(
     references: Iterable[Reference] = (),
     *,
     across_protocols: bool = False,
+    layout: str = METRICS,
+    highlight: str = BEST,
 ) -> list[Table]:
     """Average records per data set, metric, model and scale.
 
@@ -299,9 +348,11 @@ def build_tables(
         decimals: Digits after the point; each metric's own where None.
         references: Published rows to show beside those of their data set, metric and protocol.
         across_protocols: Whether to show published rows of other protocols too.
+        layout: One of `LAYOUTS`.
+        highlight: One of `HIGHLIGHTS`.
 
     Returns:
-        One table per data set, in the order of the plan.
+        One table per data set, or per data set and metric, in the order of the plan.
 
     Raises:
         LiifBenchError: There are no records, or one model has some of two protocols.
@@ -315,7 +366,7 @@ def build_tables(
                 f" {' and '.join(hashes.unique())}: they cannot be averaged"
             )
     references = tuple(references)
-    tables = []
+    tables: list[Table] = []
     for name, rows in records.groupby("dataset", sort=False, observed=True):
         hashes = None if across_protocols else set(rows["protocol_hash"])
         fitting = [
@@ -323,8 +374,43 @@ def build_tables(
             for reference in references
             if hashes is None or reference.protocol_hash in hashes
         ]
-        tables.append(_table(str(name), rows, decimals, fitting))
-    return tables
+        table = _table(str(name), rows, decimals, fitting)
+        tables += [table] if layout == METRICS else _by_metric(table, rows, decimals, layout)
+    return [_highlighted(table, highlight) for table in tables]
+
+
+def _by_metric(
+    table: Table, rows: pd.DataFrame, decimals: int | None, layout: str
+) -> Iterable[Table]:
+    """Make a table of every metric of a table, with a section per image where that is asked."""
+    models = [model for model, _ in table.sections[0].rows]
+    for section in table.sections:
+        images: list[Section] = []
+        if layout == PER_IMAGE:
+            mine = rows[rows["metric"] == section.metric]
+            images = [
+                replace(
+                    _section(section.metric, group, models, table.scales, decimals, ()),
+                    item=str(item),
+                )
+                for item, group in mine.groupby("item", sort=False)
+            ]
+        yield replace(table, sections=(*images, section), layout=layout)
+
+
+def _highlighted(table: Table, highlight: str) -> Table:
+    """Keep only the marks that are wanted."""
+    if highlight == SECOND:
+        return table
+
+    def kept(cell: Cell) -> Cell:
+        return replace(cell, best=cell.best and highlight == BEST, second=False)
+
+    sections = (
+        replace(each, rows=tuple((name, tuple(map(kept, cells))) for name, cells in each.rows))
+        for each in table.sections
+    )
+    return replace(table, sections=tuple(sections))
 
 
 def _table(
@@ -378,7 +464,7 @@ def _section(
     }
     known = rows.dropna(subset="regime").groupby(["upsampler", "scale"])["regime"].first()
     regimes = known.to_dict()
-    best = {scale: _best(cells, models, scale, higher, decimals) for scale in scales}
+    placed = {scale: _placed(cells, models, scale, higher, decimals) for scale in scales}
     nothing = (None, 0, 0)
     return Section(
         metric=metric,
@@ -389,8 +475,9 @@ def _section(
             (model, tuple(
                 Cell(
                     *cells.get((model, scale), nothing),
-                    best=model in best[scale],
+                    best=model in placed[scale][0],
                     regime=str(regimes.get((model, scale), "")),
+                    second=model in placed[scale][1],
                 )
                 for scale in scales
             ))
@@ -417,250 +504,25 @@ def _published(
     return tuple(found)
 
 
-def _best(
+def _placed(
     cells: dict[tuple[str, float], tuple[float | None, int, int]],
     models: Sequence[str],
     scale: float,
     higher: bool,
     decimals: int,
-) -> set[str]:
-    """Return the models with the best mean at a scale, as it is printed; partial means are out."""
+) -> tuple[set[str], set[str]]:
+    """Return the models with the best and the second mean at a scale, as it is printed.
+
+    Partial means are out. Nobody is best where all are equal, nor second of two.
+    """
     means = {}
     for model in models:
         mean, count, expected = cells.get((model, scale), (None, 0, 0))
         if mean is not None and count == expected:
             means[model] = round(mean, decimals) if math.isfinite(mean) else mean
-    if len(means) < 2 or len(set(means.values())) == 1:
-        return set()
-    top = (max if higher else min)(means.values())
-    return {model for model, mean in means.items() if mean == top}
-
-
-def render_terminal(tables: Iterable[Table], width: int) -> Text:
-    """Lay tables out for a terminal; scales that do not fit its width go into a further block."""
-    lines: list[Text] = []
-    for table in tables:
-        lines.append(Text(table.title, style="bold"))
-        for columns in _blocks(table, width):
-            lines += _block(table, columns)
-        notes = [Text(note, style="dim") for note in table.notes]
-        lines += [Text(""), *notes, *([Text("")] if notes else [])]
-    return Text("\n").join(lines)
-
-
-def _widths(table: Table) -> tuple[int, int]:
-    """Return the widths of the column of names and of every column of numbers."""
-    lines = [line for section in table.sections for line in section.lines(table.scales)]
-    heads = [len(f"x{scale:g}") for scale in table.scales]
-    numbers = [len(text) for line in lines for text in line.texts]
-    return max(len(line.name) for line in lines) + 2, max(*heads, *numbers) + 2
-
-
-def _blocks(table: Table, width: int) -> list[list[int]]:
-    """Split the columns so that each block fits."""
-    name, number = _widths(table)
-    fitting = max(1, (width - name - 3 * (len(table.groups()) - 1)) // number)
-    columns = list(range(len(table.scales)))
-    return [columns[i : i + fitting] for i in range(0, len(columns), fitting)]
-
-
-def _block(table: Table, columns: list[int]) -> list[Text]:
-    """Lay out some of a table's columns; a bar stands between the regimes."""
-    name, number = _widths(table)
-    groups = [
-        (title, [index for index in indices if index in columns])
-        for title, indices in table.groups()
-    ]
-    groups = [(title, indices) for title, indices in groups if indices]
-
-    def line(head: Text, parts: Sequence[Sequence[Text]]) -> Text:
-        head.pad_right(name - len(head))
-        joined = [Text().join(_right(part, number) for part in group) for group in parts]
-        return head + _barred(joined)
-
-    titles = [(title, number * len(indices)) for title, indices in groups]
-    lines = [
-        Text(" " * name) + _barred([_right(_fitting(*title), title[1]) for title in titles]),
-        line(
-            Text(""),
-            [[Text(f"x{table.scales[i]:g}", style="bold") for i in group] for _, group in groups],
-        ),
-    ]
-    for section in table.sections:
-        lines += [Text(""), Text(section.title, style="cyan")]
-        for row in section.lines(table.scales):
-            plain = "italic" if row.published else ""
-            shown = [
-                [Text(row.texts[i], "bold" if row.best[i] else plain) for i in group]
-                for _, group in groups
-            ]
-            lines.append(line(Text(f"  {row.name}", plain), shown))
-    return lines
-
-
-def _fitting(title: str, width: int) -> Text:
-    """Return a group's title, shortened to its first word where the group is narrow."""
-    short = title.partition(" ")[0]
-    return Text(title if len(title) + 2 <= width else short, style="dim")
-
-
-def _barred(groups: Sequence[Text]) -> Text:
-    """Return groups of columns with a dim bar between them."""
-    line = Text()
-    for place, group in enumerate(groups):
-        line.append("  │" if place else "", "dim")
-        line.append_text(group)
-    return line
-
-
-def _right(text: Text, width: int) -> Text:
-    """Return text pushed to the right edge of a column."""
-    padded = text.copy()
-    padded.pad_left(width - len(text))
-    return padded
-
-
-def render_markdown(tables: Iterable[Table]) -> str:
-    """Return tables as Markdown; best values bold."""
-    lines: list[str] = []
-    for table in tables:
-        lines += [f"**{_md(table.title)}**", ""]
-        heads = [
-            f"x{scale:g}" + (f" ({regime})" if regime else "")
-            for scale, regime in zip(table.scales, table.regimes, strict=True)
-        ]
-        lines += [f"| Metric | Model | {' | '.join(heads)} |"]
-        lines += [f"|---|---|{'---:|' * len(heads)}"]
-        for section in table.sections:
-            for number, row in enumerate(section.lines(table.scales)):
-                mark = "*" if row.published else ""
-                shown = [
-                    f"**{text}**" if best else f"{mark}{_md(text)}{mark}"
-                    for text, best in zip(row.texts, row.best, strict=True)
-                ]
-                title = section.title if number == 0 else ""
-                name = f"{mark}{_md(row.name)}{mark}"
-                lines.append(f"| {title} | {name} | {' | '.join(shown)} |")
-        lines += ["", *(f"- {_md(note)}" for note in table.notes)]
-        if table.notes:
-            lines.append("")
-        variants = "; ".join(f"{section.metric}: {section.variant}" for section in table.sections)
-        lines += [f"Variants: {_md(variants)}.", ""]
-    return "\n".join(lines)
-
-
-def _md(text: str) -> str:
-    for character in "\\`*_|<>[]":
-        text = text.replace(character, f"\\{character}")
-    return text
-
-
-def render_csv(tables: Sequence[Table]) -> str:
-    """Return tables as CSV, one line per cell, unrounded; published cells name their source."""
-    measured = [
-        {
-            "dataset": table.dataset,
-            "metric": section.metric,
-            "variant": section.variant,
-            "higher_is_better": section.higher_is_better,
-            "upsampler": model,
-            "scale": scale,
-            "regime": cell.regime,
-            "mean": cell.mean,
-            "items": cell.count,
-            "items_expected": cell.expected,
-            "best": cell.best,
-            "published_in": None,
-        }
-        for table in tables
-        for section in table.sections
-        for model, cells in section.rows
-        for scale, cell in zip(table.scales, cells, strict=True)
-    ]
-    published = [
-        {
-            "dataset": table.dataset,
-            "metric": section.metric,
-            "variant": f"protocol {row.reference.protocol}",
-            "higher_is_better": section.higher_is_better,
-            "upsampler": row.reference.method,
-            "scale": scale,
-            "regime": "",
-            "mean": row.reference.values[scale],
-            "items": None,
-            "items_expected": None,
-            "best": False,
-            "published_in": row.reference.source,
-        }
-        for table in tables
-        for section in table.sections
-        for row in section.published
-        for scale in table.scales
-        if scale in row.scales
-    ]
-    counts = {"items": "Int64", "items_expected": "Int64"}
-    return str(pd.DataFrame(measured + published).astype(counts).to_csv(index=False))
-
-
-def render_latex(tables: Iterable[Table]) -> str:
-    """Return tables as LaTeX for the booktabs package; best values bold."""
-    return "\n".join(_latex(table) for table in tables)
-
-
-def _latex(table: Table) -> str:
-    count = len(table.scales)
-    groups = table.groups()
-    spans = " & ".join(f"\\multicolumn{{{len(i)}}}{{c}}{{{title}}}" for title, i in groups)
-    rules = " ".join(f"\\cmidrule(lr){{{i[0] + 3}-{i[-1] + 3}}}" for title, i in groups if title)
-    scales = " & ".join(f"$\\times${scale:g}" for scale in table.scales)
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        "\\begin{table}",
-        "\\centering",
-        f"\\caption{{{_tex(table.title)}}}",
-        f"\\begin{{tabular}}{{ll{'r' * count}}}",
-        "\\toprule",
-        f" & & {spans} \\\\ {rules}".rstrip(),
-        f"Metric & Model & {scales} \\\\",
-    ]
-    for section in table.sections:
-        lines.append("\\midrule")
-        for number, row in enumerate(section.lines(table.scales)):
-            plain = "textit" if row.published else ""
-            shown = [
-                _styled(text, "textbf" if best else plain)
-                for text, best in zip(row.texts, row.best, strict=True)
-            ]
-            title = _tex(section.title) if number == 0 else ""
-            lines.append(f"{title} & {_styled(row.name, plain)} & {' & '.join(shown)} \\\\")
-    lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"\\par\\footnotesize {_tex(note)}" for note in table.notes]
-    return "\n".join([*lines, "\\end{table}", ""])
-
-
-_TEX = {
-    "\\": "\\textbackslash{}",
-    "↑": "$\\uparrow$",
-    "↓": "$\\downarrow$",
-    "–": "--",
-    "†": "\\textdagger{}",
-    "‡": "\\textdaggerdbl{}",
-    "·": "$\\cdot$",
-    RING: "$^\\circ$",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
-
-
-def _styled(text: str, command: str) -> str:
-    return f"\\{command}{{{_tex(text)}}}" if command else _tex(text)
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(character, character) for character in text)
+    places = sorted(set(means.values()), reverse=higher)
+    best, second = ({m for m, mean in means.items() if [mean] == places[n : n + 1]} for n in (0, 1))
+    return best if len(places) > 1 else set(), second if len(places) > 2 else set()
 
 
 def failure_lines(records: pd.DataFrame) -> list[str]:
@@ -677,19 +539,3 @@ def failure_lines(records: pd.DataFrame) -> list[str]:
         who = "" if every else f" {','.join(models)}"
         lines.append(f"{dataset}: {item} {scales}{who}{what}: {error}")
     return lines
-
-
-def render(tables: Sequence[Table], style: str) -> str:
-    """Render tables as a file's text.
-
-    Args:
-        tables: From `build_tables`.
-        style: "markdown", "csv" or "latex".
-    """
-    renderers = {"markdown": render_markdown, "csv": render_csv, "latex": render_latex}
-    return renderers[style](tables)
-
-
-def print_tables(tables: Sequence[Table], console: Console) -> None:
-    """Print tables on a terminal."""
-    console.print(render_terminal(tables, console.width), soft_wrap=True, highlight=False)

@@ -82,3 +82,16 @@ def test_a_manifest_of_older_fields_is_named(tmp_path):
     two.manifest["protocol"] = {"name": "lte", "colour": "y"}
     with pytest.raises(LiifBenchError, match=r"protocol of the run '.*two': .*colour"):
         combine([one, two])
+
+
+def test_folders_of_one_name_are_told_apart_by_the_folders_above(tmp_path):
+    frame = combine([make_run(tmp_path / "old", "run"), make_run(tmp_path / "new", "run")])
+    assert set(frame["upsampler"]) == {
+        "bicubic · old/run", "liif · old/run", "bicubic · new/run", "liif · new/run",
+    }  # fmt: skip
+
+
+def test_a_run_given_twice_is_refused(tmp_path):
+    run = make_run(tmp_path, "one")
+    with pytest.raises(LiifBenchError, match="given twice"):
+        combine([run, run])

@@ -157,6 +157,13 @@ def test_what_could_have_been_detected_is_detected_in_four_of_five_samples(n):
     assert found == pytest.approx(0.8, abs=0.06)
 
 
+def test_skewed_differences_of_mean_0_alarm_the_test_and_not_the_interval():
+    rng = np.random.default_rng(100)
+    found = [paired(rng.exponential(size=100) - 1, np.zeros(100)) for _ in range(300)]
+    assert np.mean([each.p <= 0.05 for each in found]) > 0.25
+    assert np.mean([each.p <= 0.05 and each.clear for each in found]) < 0.1
+
+
 def test_what_could_have_been_detected_follows_its_formula():
     t = scipy.stats.t(13)
     expected = (t.ppf(0.975) + t.ppf(0.8)) * 0.3 / math.sqrt(14) * math.sqrt(math.pi / 3)
@@ -193,12 +200,24 @@ def test_holm_is_the_step_down_procedure_by_hand():
         assert {n for n, value in enumerate(holm(p.tolist())) if value <= 0.05} == rejected
 
 
-def test_resamples_of_many_images_are_drawn_in_blocks_and_are_the_same(monkeypatch):
-    values = np.random.default_rng(5).normal(size=300)
+@pytest.mark.parametrize("images", [1, 7, 300])
+def test_resamples_are_means_of_images_drawn_with_replacement(images, monkeypatch):
+    values = np.random.default_rng(5).normal(size=images)
     whole = resampled_means(values)
-    monkeypatch.setattr(stats, "_KEPT_IMAGES", 200)
-    monkeypatch.setattr(stats, "_BLOCK", 300 * 1000)
-    np.testing.assert_array_equal(resampled_means(values), whole)
+    drawn = np.random.default_rng(0).integers(0, images, (stats.RESAMPLES, images))
+    np.testing.assert_allclose(whole, values[drawn].mean(axis=1), rtol=0, atol=1e-12)
+    monkeypatch.setattr(stats, "_KEPT_IMAGES", 0)
+    monkeypatch.setattr(stats, "_BLOCK", 300 * 1000)  # other blocks, the same resamples
+    np.testing.assert_allclose(resampled_means(values), whole, rtol=0, atol=1e-12)
+
+
+def test_resamples_that_hold_an_infinite_value_are_infinite():
+    values = np.array([1.0, INF, 2.0, 3.0])
+    means = resampled_means(values)
+    drawn = np.random.default_rng(0).integers(0, 4, (stats.RESAMPLES, 4))
+    np.testing.assert_allclose(means, values[drawn].mean(axis=1), rtol=1e-12)
+    assert 0.3 < np.isfinite(means).mean() < 0.34  # (3 / 4) ** 4
+    assert (resampled_means(-values)[np.isinf(means)] == -INF).all()
 
 
 def test_importing_it_imports_neither_torch_nor_scipy():

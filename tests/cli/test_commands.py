@@ -99,7 +99,7 @@ def test_the_table_is_printed_again_without_torch(finished, tmp_path):
     out, done = finished
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('torch was imported')")
-    for style in ("terminal", "markdown", "csv", "latex"):
+    for style in ("terminal", "markdown", "csv", "latex", "html"):
         shown = call("table", out, "--format", style, env={"PYTHONPATH": str(tmp_path)})
         assert shown.returncode == 0, shown.stderr
         assert "bicubic" in shown.stdout
@@ -116,6 +116,18 @@ def test_a_table_can_be_written_to_a_file(finished, tmp_path):
     assert target.read_text().startswith("% needs")
     assert "cannot write" in refused("table", out, "--format", "csv", "-o", tmp_path / "no" / "t")
     assert "--output needs" in refused("table", out, "-o", target)
+
+
+def test_layouts_and_highlights_of_a_table(finished):
+    out, _ = finished
+    paper = call("table", out, "--layout", "paper", "--format", "markdown").stdout
+    assert paper.count("| Model | x2 | x2.5 |") == 2
+    images = call("table", out, "--layout", "per-image", "--format", "csv").stdout
+    assert set(pd.read_csv(io.StringIO(images))["item"].dropna()) == {"a.png", "b.png"}
+    assert "**" in call("table", out, "--format", "markdown").stdout.replace("**folder", "")
+    plain = call("table", out, "--format", "latex", "--highlight", "none").stdout
+    assert "textbf" not in plain
+    assert "textbf" in call("table", out, "--format", "latex").stdout
 
 
 def test_a_broken_image_is_named_at_the_end_and_the_rest_is_scored(finished, tmp_path):
@@ -169,7 +181,7 @@ def test_help_names_every_command():
     assert done.returncode == 0
     for command in (
         "run", "table", "reproduce", "audit", "upscale", "list", "doctor", "protocol", "data",
-        "weights", "zoom", "resolution",
+        "weights", "zoom", "resolution", "compare",
     ):  # fmt: skip
         assert re.search(rf"\b{command}\b", done.stdout)
     assert call("--version").stdout.startswith("liif-bench ")

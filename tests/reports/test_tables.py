@@ -1,6 +1,7 @@
 import io
 import math
 import re
+from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -9,13 +10,9 @@ from rich.console import Console
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import load_protocol
-from liif_bench.reports.tables import (
-    build_tables,
-    failure_lines,
-    print_tables,
-    render,
-    render_latex,
-)
+from liif_bench.reports.formats import print_tables, render
+from liif_bench.reports.table_latex import render_latex
+from liif_bench.reports.tables import build_tables, failure_lines
 
 BOTH = [
     ("a", 2, "bicubic", "psnr", 30.0),
@@ -154,6 +151,7 @@ def test_csv_keeps_every_digit():
     assert row["items"] == row["items_expected"] == 2
 
 
+MODELS = {"bicubic": 0.5, "liif": 0.4, "zoo": 0.3}
 HOSTILE = 'a|b_<script>&%$#{}~^\\"é'
 
 
@@ -162,7 +160,147 @@ def test_hostile_names_are_escaped_in_markdown_and_latex():
     markdown = render(build_tables(records), "markdown")
     assert "a\\|b\\_\\<script\\>" in markdown
     latex = render_latex(build_tables(records))
-    assert r"a|b\_$<$script$>$\&\%\$\#\{\}\textasciitilde{}\textasciicircum{}" in latex
+    assert r"a\textbar{}b\_$<$script$>$\&\%\$\#\{\}\textasciitilde{}\textasciicircum{}" in latex
+    html = render(build_tables(records), "html")
+    assert "a|b_&lt;script&gt;&amp;%$#{}~^\\&quot;é" in html
+    assert "<script" not in html
+
+
+THREE = [
+    *BOTH,
+    ("a", 2, "zoo", "psnr", 32.0),
+    ("b", 2, "zoo", "psnr", 34.0),
+    ("a", 8, "zoo", "psnr", 24.0),
+    ("b", 8, "zoo", "psnr", 25.0),
+    *((item, 2, model, "lpips", value) for item in "ab" for model, value in MODELS.items()),
+]
+
+
+def marks(highlight):
+    (table,) = build_tables(made_up(THREE), highlight=highlight)
+    return {
+        (section.metric, model, scale): "best" if cell.best else "second" if cell.second else ""
+        for section in table.sections
+        for model, row in section.rows
+        for scale, cell in zip(table.scales, row, strict=True)
+        if cell.best or cell.second
+    }
+
+
+def test_the_best_and_the_second_are_marked_as_asked():
+    best = {("psnr", "liif", 2.0): "best", ("lpips", "zoo", 2.0): "best"}
+    best |= {("psnr", model, 8.0): "best" for model in ("bicubic", "liif")}
+    second = {("psnr", "zoo", 2.0): "second", ("lpips", "liif", 2.0): "second"}
+    assert marks("second") == best | second  # at x8 there are but two values as printed
+    assert marks("best") == best
+    assert marks("none") == {}
+
+
+def test_of_two_models_none_is_second():
+    (table,) = build_tables(made_up(BOTH), highlight="second")
+    assert not any(cell.second for _, cells in table.sections[0].rows for cell in cells)
+
+
+def test_every_format_underlines_the_second():
+    tables = build_tables(made_up(THREE), highlight="second")
+    assert "| zoo | <ins>33.00</ins> | 24.50 |" in render(tables, "markdown")
+    assert r" & zoo & \underline{33.00} & 24.50 \\" in render(tables, "latex")
+    assert "<td><u>33.00</u></td><td>24.50</td>" in render(tables, "html")
+    text = io.StringIO()
+    print_tables(tables, Console(file=text, force_terminal=True, width=80))
+    assert "\x1b[4m" in text.getvalue()
+
+
+def test_the_layout_of_papers_has_a_table_per_metric_and_a_row_per_method():
+    tables = build_tables(made_up(THREE), layout="paper", highlight="second")
+    assert [table.title for table in tables] == [
+        "sample, PSNR (dB) ↑: mean over 2 images, protocol p (h4sh)",
+        "sample, LPIPS ↓: mean over 2 images, protocol p (h4sh)",
+    ]
+    text = render(tables, "markdown")
+    assert "| Model | x2 (in) | x8 (out) |" in text
+    assert "| liif | **34.00** | **25.50** |" in text
+    latex = render(tables, "latex")
+    assert latex.count("\\begin{tabular}{lrr}") == 2
+    assert r"\cmidrule(lr){2-2} \cmidrule(lr){3-3}" in latex
+    assert r"\caption{sample, PSNR (dB) $\uparrow$: mean over 2 images, protocol p (h4sh)}" in latex
+    shown = io.StringIO()
+    print_tables(tables, Console(file=shown, width=80))
+    assert shown.getvalue().count("PSNR (dB)") == 1  # in the title alone
+
+
+def test_every_image_is_shown_with_the_mean_below():
+    (table,) = build_tables(made_up(BOTH), layout="per-image")
+    assert table.title == "sample, PSNR (dB) ↑: each of 2 images, protocol p (h4sh)"
+    assert [table.head_of(section) for section in table.sections] == ["a", "b", "mean"]
+    shown = {
+        (table.head_of(section), model): [section.show(cell) for cell in cells]
+        for section in table.sections
+        for model, cells in section.rows
+    }
+    assert shown["a", "liif"] == ["33.00", "25.00"]
+    assert shown["b", "bicubic"] == ["32.00", "26.00"]
+    assert shown["mean", "liif"] == ["34.00", "25.50"]
+    assert table.notes == []
+    assert "| b | bicubic | 32.00 | 26.00 |" in render([table], "markdown")
+    frame = pd.read_csv(io.StringIO(render([table], "csv")))
+    assert frame["item"].fillna("").tolist() == ["a"] * 4 + ["b"] * 4 + [""] * 4
+    assert "item" not in pd.read_csv(io.StringIO(render(build_tables(made_up(BOTH)), "csv")))
+    terminal = io.StringIO()
+    print_tables([table], Console(file=terminal, width=80))
+    assert re.search(r"\na\n  bicubic  30\.00", terminal.getvalue())
+
+
+def test_an_image_without_a_value_is_a_dash_and_said():
+    records = made_up([*BOTH, ("c", 2, "bicubic", "psnr", "broken"), ("c", 2, "liif", "psnr", 1.0)])
+    (table,) = build_tables(records, layout="per-image")
+    assert [section.show(section.rows[0][1][0]) for section in table.sections] == [
+        "30.00", "32.00", "–", "31.00*",
+    ]  # fmt: skip
+    assert any(note.startswith("–: no value") for note in table.notes)
+
+
+class Cells(HTMLParser):
+    """The texts of a page's cells, row by row, and the tags it was made of."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.rows, self.tags, self.open = [], [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.open = True
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.open = False
+
+    def handle_data(self, data):
+        if self.open:
+            self.rows[-1][-1] += data
+
+
+@pytest.mark.parametrize("layout", ["metrics", "paper", "per-image"])
+def test_a_browser_reads_the_names_and_numbers_of_the_html_table(layout):
+    records = made_up([(item, s, HOSTILE if m == "zoo" else m, k, v) for item, s, m, k, v in THREE])
+    tables = build_tables(records, layout=layout)
+    page = Cells(render(tables, "html"))
+    assert set(page.tags).isdisjoint({"script", "link", "img", "iframe"})
+    rows = iter(page.rows)
+    for table in tables:
+        groups, heads = next(rows), next(rows)
+        assert [title for title in groups if title] == ["in distribution", "out of distribution"]
+        assert heads == [*table.heads, *(f"×{scale:g}" for scale in table.scales)]
+        for section in table.sections:
+            for number, line in enumerate(section.lines(table.scales)):
+                head = [] if layout == "paper" or number else [table.head_of(section)]
+                assert next(rows) == [*head, line.name, *line.texts]
+    assert next(rows, None) is None
 
 
 def test_latex_groups_the_scales_and_marks_the_best():
