@@ -194,23 +194,23 @@ def _seen(case: Case, output: Output, key: str, look: Callable[[Array], T]) -> t
 
 
 def _spectra(case: Case, output: Output) -> tuple[spectra.RadialSpectrum, spectra.RadialSpectrum]:
-    return _seen(case, output, "radial spectrum", spectra.radial_spectrum)
+    return _seen(case, output, "style: spectrum", spectra.radial_spectrum)
 
 
 def _grain(case: Case, output: Output) -> float:
     sr, hr = _lumas(case, output)
-    where = case.memo.once("smooth parts", lambda: smooth_parts(hr))
-    return grain_error(noise(sr, where), case.memo.once("noise", lambda: noise(hr, where)))
+    where = case.memo.once("style: smooth parts", lambda: smooth_parts(hr))
+    return grain_error(noise(sr, where), case.memo.once("style: noise", lambda: noise(hr, where)))
 
 
 def _ringing(case: Case, output: Output) -> float:
     sr, hr = _lumas(case, output)
-    return ringing(sr, case.memo.once("edges", lambda: across_edges(hr, case.scale)))
+    return ringing(sr, case.memo.once("style: edges", lambda: across_edges(hr, case.scale)))
 
 
 def _checkerboard(case: Case, output: Output) -> float:
     ours, theirs = _seen(
-        case, output, "lattices", lambda plane: spectra.lattices(plane, case.scale)
+        case, output, "style: lattices", lambda plane: spectra.lattices(plane, case.scale)
     )
     return spectra.lattice_excess(ours, theirs)
 
@@ -236,7 +236,7 @@ tails = partial(
     name="gradient-kurtosis",
     says="|log2 ratio to HR|, differences of neighbours, luma",
     measure=lambda case, output, _: kurtosis_error(
-        *_seen(case, output, "gradient kurtosis", gradient_kurtosis)
+        *_seen(case, output, "style: kurtosis", gradient_kurtosis)
     ),
 )
 grain = partial(
