@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import optimize
 
-from liif_bench.analysis.zoom import CONFIDENCE, RESAMPLES, Estimate, Floats, bootstrapped
+from liif_bench.analysis.stats import CONFIDENCE, RESAMPLES, Estimate, Floats, bootstrapped
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import failures, is_not_applicable
 

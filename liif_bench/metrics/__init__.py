@@ -290,6 +290,7 @@ METRICS = Registry(
             "distance of style: Gram matrices of VGG16 against HR's",
             weights=("lpips-vgg",),
         ),
+        Entry(
             "photograph",
             "liif_bench.metrics.realism.photograph:Photograph",
             "probability that its patches are of a photograph, by a judge of enlargements",

@@ -16,7 +16,7 @@ from liif_bench.analysis.agreement import (
     Part,
     parts,
 )
-from liif_bench.analysis.zoom import CONFIDENCE, Estimate
+from liif_bench.analysis.stats import CONFIDENCE, Estimate
 from liif_bench.reports.grids import Grid
 from liif_bench.reports.tables import DASH
 
