@@ -13,7 +13,6 @@ from liif_bench.metrics.realism.edges import (
     share_near,
 )
 
-
 RISE = 1e-6
 
 
