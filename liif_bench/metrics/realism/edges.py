@@ -150,10 +150,12 @@ def _hill(profiles: Array) -> Mask:
 def _next(stops: Mask, start: npt.ArrayLike) -> npt.NDArray[np.intp]:
     """Return the first place of each row, not before `start`, that is true."""
     places = np.arange(stops.shape[1])
-    return (stops & (places >= np.reshape(start, (-1, 1)))).argmax(axis=1)
+    first: npt.NDArray[np.intp] = (stops & (places >= np.reshape(start, (-1, 1)))).argmax(axis=1)
+    return first
 
 
 def _last(stops: Mask, start: npt.ArrayLike) -> npt.NDArray[np.intp]:
     """Return the last place of each row, not after `start`, that is true."""
-    mirrored = stops.shape[1] - 1 - np.asarray(start)
-    return stops.shape[1] - 1 - _next(stops[:, ::-1], mirrored)
+    end = stops.shape[1] - 1
+    last: npt.NDArray[np.intp] = end - _next(stops[:, ::-1], end - np.asarray(start))
+    return last
