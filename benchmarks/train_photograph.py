@@ -251,7 +251,7 @@ def report(rows: Rows, penalty: float) -> float:
     return float(np.mean(everywhere))
 
 
-def judge_of(rows: Rows, penalty: float, found: float, command: Sequence[str]) -> dict[str, Any]:
+def judge_of(rows: Rows, penalty: float, found: float, command: str) -> dict[str, Any]:
     """Return the content of the judge's file."""
     real = rows["model"] == REAL
     mean, spread = rows["features"][real].mean(axis=0), rows["features"][real].std(axis=0)
@@ -267,7 +267,7 @@ def judge_of(rows: Rows, penalty: float, found: float, command: Sequence[str]) -
         "mean": rounded(mean),
         "spread": rounded(spread),
         "training": {
-            "command": " ".join(command),
+            "command": command,
             "images": sorted(set(map(str, rows["item"]))),
             "upsamplers": list(UPSAMPLERS),
             "scales": list(SCALES),
@@ -312,7 +312,9 @@ def main() -> None:
     found = report(rows, best)
     print(f"AUC on images left out, mean over upsamplers and scales: {found:.4f}")
     if wishes.write:
-        judge = judge_of(rows, best, found, ["python", *sys.argv])
+        limit = f" --limit {wishes.limit}" if wishes.limit else ""
+        command = f"python benchmarks/train_photograph.py --data {wishes.data}{limit} --write"
+        judge = judge_of(rows, best, found, command)
         JUDGE_FILE.write_text(json.dumps(judge, indent=1) + "\n")
 
 
