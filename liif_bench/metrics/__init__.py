@@ -159,6 +159,13 @@ METRICS = Registry(
             "liif_bench.metrics.legibility:margin",
             "by how much more like themselves than like the next best",
         ),
+        Entry(
+            "embedding",
+            "liif_bench.downstream.embeddings:embedding",
+            "cosine between an encoder's features of SR and HR, each pooled over the image",
+            "ENCODER",
+            argument_required=True,
+        ),
     ],
     members=("name", "higher_is_better", "variant", "needs", "score"),
 )
