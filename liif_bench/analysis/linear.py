@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.special import logsumexp
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -62,9 +61,12 @@ def train(features: Floats, labels: Ints, classes: int, penalty: float = PENALTY
     def loss(flat: Floats) -> tuple[float, Floats]:
         weights, offsets = flat[: span * classes].reshape(span, classes), flat[span * classes :]
         logits = points @ weights + offsets
-        total = logsumexp(logits, axis=1)
-        excess = (np.exp(logits - total[:, None]) - truth) / count
-        value = (total - (logits * truth).sum(axis=1)).mean() + penalty / 2 * (weights**2).sum()
+        logits -= logits.max(axis=1, keepdims=True)
+        powers = np.exp(logits)
+        totals = powers.sum(axis=1, keepdims=True)
+        excess = (powers / totals - truth) / count
+        surprise = np.log(totals[:, 0]) - (logits * truth).sum(axis=1)
+        value = surprise.mean() + penalty / 2 * (weights**2).sum()
         slope = np.concatenate(
             [(points.T @ excess + penalty * weights).ravel(), excess.sum(axis=0)]
         )

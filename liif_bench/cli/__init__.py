@@ -18,6 +18,7 @@ from liif_bench.cli import (
     protocol,
     published,
     resolution,
+    utility,
     weights,
     zoom,
 )
@@ -290,6 +291,7 @@ app.command()(figure.figure)
 app.command()(zoom.zoom)
 app.command()(features.features)
 app.command()(resolution.resolution)
+app.command()(utility.utility)
 app.command()(published.reproduce)
 app.command()(published.audit)
 
