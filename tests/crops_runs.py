@@ -1,7 +1,5 @@
 """A run with pooled features of crops made up, for tests of what is trained on them."""
 
-import numpy as np
-
 from liif_bench.datasets.classes import imagenet_classes
 from liif_bench.datasets.kinds import kinds
 from liif_bench.records import (

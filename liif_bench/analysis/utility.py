@@ -2,8 +2,9 @@
 
 REAL (arXiv 2502.10663) trains on generated images that a realism score ranks. Here the crops of a
 run are ranked, and a small classifier is trained on frozen features of a few real images and of K
-enlarged crops per kind: the top K, K at random, the bottom K, none, or the real images that the
-random ones are enlargements of, a ceiling. It is tested on untouched HR of other images.
+enlarged crops per kind: the top K, K at random, the bottom K, or none. It is tested on untouched HR
+of other images. The top crops show other things than the bottom ones, too. Three more arms show the
+images of the random crops: as their best crops, as their worst, and as HR, a ceiling.
 
 A trial deals the images out anew: some to test on, some to begin with, the rest a pool. Means are
 over trials. Intervals are about what other images would have given: images are drawn again, with
@@ -30,7 +31,10 @@ from liif_bench.errors import LiifBenchError, unknown_name
 from liif_bench.records import Run
 from liif_bench.upsamplers import TRUTH
 
-ARMS = ("none", "top", "random", "bottom", "real")
+ARMS = ("none", "top", "random", "bottom", "best", "worst", "real")
+RANKED = ("top", "random", "bottom", "best", "worst")
+"""Arms of enlarged crops."""
+
 AGAINST = "random"
 SCORES = ("realism", "dists", "lpips")
 """What ranks crops unless it is said: the first of them that the run holds."""
@@ -41,7 +45,7 @@ BASE = 1
 TEST_SHARE = 0.4
 LEAST = 6  # images of a kind: 2 to test on, 1 to begin with, 3 in the pool
 RESAMPLES = 200
-DEALS = 2
+DEALS = 5
 POWER = 0.8
 
 _MOST_DRAWS = 1000
@@ -149,7 +153,7 @@ def choose(pool: Pool, images: Ints, crops: int, rng: np.random.Generator) -> Ch
     """Choose crops of each kind, at most one of an image.
 
     Top takes the best crop of each image, and of these the best; bottom the worst of the worst;
-    random any of the crops of images that are drawn, and real the HR of the same images.
+    random any of the crops of images that are drawn; best, worst and real show the same images.
 
     Args:
         pool: The crops.
@@ -157,7 +161,7 @@ def choose(pool: Pool, images: Ints, crops: int, rng: np.random.Generator) -> Ch
         crops: How many of each kind; fewer where a kind has not so many images.
         rng: What draws, and orders crops of one score.
     """
-    taken: dict[str, list[Ints]] = {"top": [], "random": [], "bottom": [], "real": []}
+    taken: dict[str, list[Ints]] = {arm: [] for arm in (*RANKED, "real")}
     for kind in range(len(pool.kinds)):
         mine = rng.permutation(images[pool.labels[images] == kind])
         best = pool.first[mine]
@@ -168,9 +172,11 @@ def choose(pool: Pool, images: Ints, crops: int, rng: np.random.Generator) -> Ch
         taken["top"].append(best[descending[:crops]])
         taken["bottom"].append(worst[ascending[:crops]])
         taken["random"].append(any_one[:crops])
+        taken["best"].append(best[:crops])
+        taken["worst"].append(worst[:crops])
         taken["real"].append(mine[:crops])
     joined = {arm: np.concatenate(parts) for arm, parts in taken.items()}
-    return Choice({arm: joined[arm] for arm in ("top", "random", "bottom")}, joined["real"])
+    return Choice({arm: joined[arm] for arm in RANKED}, joined["real"])
 
 
 @dataclass(frozen=True)
@@ -178,7 +184,7 @@ class Trial:
     """What one deal gave.
 
     Attributes:
-        f1: `(5,)` macro-F1 by arm, in the order of `ARMS`.
+        f1: `(arms,)` macro-F1 by arm, in the order of `ARMS`.
         choice: What was trained on beside the base.
     """
 
@@ -331,10 +337,7 @@ def measure_utility(
     images = len(pool.labels)
     base = ARMS.index(AGAINST)
     sign = 1 if pool.higher_is_better else -1
-    picks = {
-        arm: np.concatenate([each.choice.crops[arm] for each in trials])
-        for arm in ("top", "random", "bottom")
-    }
+    picks = {arm: np.concatenate([each.choice.crops[arm] for each in trials]) for arm in RANKED}
     return Utility(
         pool,
         crops,

@@ -13,7 +13,9 @@ _WORDS = {
     "none": "no crops",
     "top": "the top crops",
     "bottom": "the bottom crops",
-    "real": "real images in their place",
+    "best": "the best crops of the same images",
+    "worst": "the worst crops of the same images",
+    "real": "the same images as HR",
 }
 
 
@@ -53,7 +55,7 @@ def _grid(found: Utility) -> Grid:
                 else []
             ),
             f"added to {BASE} real image of each kind: {found.crops} crops of each;"
-            f" mean of {found.seeds} trials; real: HR of the images of {AGAINST}",
+            f" mean of {found.seeds} trials; best, worst and real show the images of {AGAINST}",
             *(
                 f"{arm}: {', '.join(f'{share:.0%} {source}' for source, share in shares.items())}"
                 for arm, shares in found.chosen.items()
