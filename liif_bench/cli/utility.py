@@ -23,6 +23,9 @@ def utility(
     crops: Annotated[
         int, typer.Option("--k", min=1, help="Crops of each kind that are trained on.")
     ] = 2,
+    resamples: Annotated[
+        int, typer.Option(min=20, help="Times that images are drawn again, for the intervals.")
+    ] = 200,
     style: Format = GridFormat.terminal,
     out: Output = None,
 ) -> None:
@@ -35,20 +38,21 @@ def utility(
     """
     from rich.console import Console
 
-    from liif_bench.analysis.utility import DEALS, RESAMPLES, measure_utility, pools
+    from liif_bench.analysis.utility import DEALS, measure_utility, pools
     from liif_bench.progress import Bars
     from liif_bench.records import load_run
     from liif_bench.reports.utility import utility_grids
 
     check_output(style, out)
     found = pools(load_run(run), score)
-    trials = len(found) * (seeds + RESAMPLES * DEALS)
+    trials = len(found) * (seeds + resamples * DEALS)
     with Bars(Console(stderr=True)).cases(trials, trials, trials) as advance:
         measured = [
             measure_utility(
                 pool,
                 seeds=seeds,
                 crops=crops,
+                resamples=resamples,
                 advance=lambda done, name=pool.encoder: advance(f"training on {name}", done),
             )
             for pool in found
