@@ -33,7 +33,8 @@ class Linear:
 
     def classes(self, features: Floats) -> Ints:
         """Return the most likely class of features `(n, C)`, `(n,)`."""
-        return self.scores(features).argmax(axis=1)
+        likely: Ints = self.scores(features).argmax(axis=1)
+        return likely
 
 
 def train(features: Floats, labels: Ints, classes: int, penalty: float = PENALTY) -> Linear:

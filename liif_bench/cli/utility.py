@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -47,14 +48,10 @@ def utility(
     found = pools(load_run(run), score)
     trials = len(found) * (seeds + resamples * DEALS)
     with Bars(Console(stderr=True)).cases(trials, trials, trials) as advance:
-        measured = [
-            measure_utility(
-                pool,
-                seeds=seeds,
-                crops=crops,
-                resamples=resamples,
-                advance=lambda done, name=pool.encoder: advance(f"training on {name}", done),
+        measured = []
+        for pool in found:
+            tell = partial(advance, f"training on {pool.encoder}")
+            measured.append(
+                measure_utility(pool, seeds=seeds, crops=crops, resamples=resamples, advance=tell)
             )
-            for pool in found
-        ]
     put_grids(utility_grids(measured), style, out)

@@ -62,6 +62,7 @@ _STYLES = {
     "aliasing": MetricStyle("Aliasing (false energy / HR's)", 4),
     "legibility": MetricStyle("Legible glyphs", 3),
     "legibility-margin": MetricStyle("Margin of the right glyph", 3),
+    "embedding": MetricStyle("Cosine of pooled features", 3),
 }
 
 
