@@ -20,13 +20,13 @@ def utility(
             show_default=False,
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=3, help="Trials, each with its own split.")] = 100,
+    seeds: Annotated[int, typer.Option(min=3, help="Trials, each with its own split.")] = 200,
     crops: Annotated[
         int, typer.Option("--k", min=1, help="Crops of each kind that are trained on.")
     ] = 2,
     resamples: Annotated[
         int, typer.Option(min=20, help="Times that images are drawn again, for the intervals.")
-    ] = 200,
+    ] = 100,
     style: Format = GridFormat.terminal,
     out: Output = None,
 ) -> None:

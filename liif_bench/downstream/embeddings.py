@@ -64,5 +64,5 @@ def embedding(device: str, encoder: str) -> Embedding:
         device: Where the encoder runs.
         encoder: Name of the encoder.
     """
-    says = "cosine of features, mean over tokens,"
+    says = "cosine of features, mean over tokens"
     return Embedding("embedding", _cosine, says, True, device, encoder)

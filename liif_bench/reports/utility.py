@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from liif_bench.analysis.utility import AGAINST, ARMS, BASE, Utility, detectable, inconclusive
 from liif_bench.analysis.zoom import Estimate
@@ -56,10 +56,7 @@ def _grid(found: Utility) -> Grid:
             ),
             f"added to {BASE} real image of each kind: {found.crops} crops of each;"
             f" mean of {found.seeds} trials; best, worst and real show the images of {AGAINST}",
-            *(
-                f"{arm}: {', '.join(f'{share:.0%} {source}' for source, share in shares.items())}"
-                for arm, shares in found.chosen.items()
-            ),
+            *(f"{arm}: {_parts(shares)}" for arm, shares in found.chosen.items()),
             *(sentence(arm, difference) for arm, difference in found.differences.items()),
         ),
     )
@@ -81,6 +78,10 @@ def sentence(arm: str, difference: Estimate) -> str:
         )
     verb = "better" if difference.mean > 0 else "worse"
     return f"{who}: {verb} than {AGAINST} ones by {size} {span}"
+
+
+def _parts(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{share:.0%} {source}" for source, share in shares.items() if share)
 
 
 def _scales(found: Utility) -> str:

@@ -43,6 +43,15 @@ def test_neither_unit_nor_origin_of_features_counts(channels):
     assert (train(features, labels, 3).classes(features) == labels).mean() > 0.6
 
 
+def test_sets_that_are_trained_together_are_trained_as_if_alone():
+    sets = [blobs(channels=5, seed=seed) for seed in range(4)]
+    features, labels = (np.stack(each) for each in zip(*sets, strict=True))
+    together = train(features, labels, 3).scores(features[0])
+    for place, alone in enumerate(sets):
+        expected = train(*alone, 3).scores(features[0])
+        np.testing.assert_allclose(together[place], expected, atol=5e-3)
+
+
 def test_a_class_that_nobody_shows_is_not_said():
     features, labels = blobs(classes=2)
     assert set(train(features, labels, 3).classes(features)) <= {0, 1}

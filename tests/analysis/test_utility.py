@@ -18,7 +18,7 @@ from liif_bench.analysis.zoom import Estimate
 from liif_bench.datasets.classes import imagenet_classes
 from liif_bench.errors import LiifBenchError
 
-QUICK = {"seeds": 12, "resamples": 20}
+QUICK = {"seeds": 20, "resamples": 10}
 
 
 def pool_of(folder, seed=0, **options):
