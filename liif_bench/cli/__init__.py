@@ -23,6 +23,7 @@ from liif_bench.cli import (
     published,
     realism,
     resolution,
+    utility,
     weights,
     zoom,
 )
@@ -335,6 +336,7 @@ app.command()(resolution.resolution)
 app.command()(agreement.agreement)
 app.command()(explain.explain)
 app.command()(realism.realism)
+app.command()(utility.utility)
 app.command()(published.reproduce)
 app.command()(published.audit)
 app.command()(gate.gate)

@@ -87,6 +87,13 @@ DATASETS = Registry(
             requires=("datasets",),
             extra="imagenet-hard",
         ),
+        Entry(
+            "crops",
+            "liif_bench.datasets.crops:crops",
+            "the middle of each image of another data set, at most 224x224 pixels, with its labels",
+            "DATASET",
+            argument_required=True,
+        ),
     ],
 )
 

@@ -16,6 +16,9 @@ VIEWS = "views"
 FEATURES = "features"
 """Name of the table of dense features by encoder and route, beside a run's records."""
 
+EMBEDDINGS = "embeddings"
+"""Name of the table of features pooled over an image, by encoder."""
+
 AUGMENTED = "tta"
 """Name of the table of what is seen in random crops."""
 
@@ -101,6 +104,7 @@ __all__ = [
     "AUGMENTED",
     "CLASSIFIERS",
     "CROPS",
+    "EMBEDDINGS",
     "ENCODERS",
     "FEATURES",
     "ONE_CROP",

@@ -91,6 +91,7 @@ _STYLES = {
     "edge-f1": MetricStyle("Agreement of edges (F1)", 3),
     "gram": MetricStyle("Style distance (Gram)", 4),
     "photograph": MetricStyle("Probability of “photograph”", 3),
+    "embedding": MetricStyle("Cosine of pooled features", 3),
 }
 
 
