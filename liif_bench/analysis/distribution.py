@@ -24,7 +24,7 @@ import pandas as pd
 
 from liif_bench.analysis.features import image_counts
 from liif_bench.analysis.kept import KeptRows
-from liif_bench.analysis.zoom import CONFIDENCE, Estimate, Floats, bootstrapped
+from liif_bench.analysis.stats import CONFIDENCE, Estimate, Floats, bootstrapped
 from liif_bench.errors import LiifBenchError
 from liif_bench.metrics.realism import PATCHES
 from liif_bench.records import Run

@@ -295,6 +295,8 @@ METRICS = Registry(
             "liif_bench.metrics.realism.photograph:Photograph",
             "probability that its patches are of a photograph, by a judge of enlargements",
             weights=("efficientnet-lite0",),
+        ),
+        Entry(
             "embedding",
             "liif_bench.downstream.embeddings:embedding",
             "cosine between an encoder's features of SR and HR, each pooled over the image",

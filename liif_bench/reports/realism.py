@@ -13,7 +13,7 @@ from liif_bench.analysis.distribution import (
     Distance,
     PatchResults,
 )
-from liif_bench.analysis.zoom import Estimate
+from liif_bench.analysis.stats import Estimate
 from liif_bench.reports.grids import Grid, lacking
 from liif_bench.reports.tables import DASH
 from liif_bench.reports.zoom import range_text
