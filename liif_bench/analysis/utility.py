@@ -24,7 +24,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from liif_bench.analysis.linear import Floats, Ints, macro_f1, train
-from liif_bench.analysis.zoom import CONFIDENCE, Estimate
+from liif_bench.analysis.stats import CONFIDENCE, Estimate
 from liif_bench.datasets.kinds import kind_of, kinds
 from liif_bench.downstream import EMBEDDINGS
 from liif_bench.errors import LiifBenchError, unknown_name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from liif_bench.analysis.stats import Estimate
 from liif_bench.analysis.utility import AGAINST, ARMS, BASE, Utility, detectable, inconclusive
-from liif_bench.analysis.zoom import Estimate
 from liif_bench.reports.grids import Grid
 from liif_bench.reports.tables import DASH
 
