@@ -185,6 +185,8 @@ def rhos(table: pd.DataFrame, name: str) -> tuple[float, float, float]:
     """Return |rho| of a column with strength: within image and kind, within image, over all."""
 
     def rho(rows: pd.DataFrame) -> float:
+        if rows[name].nunique() == 1:  # what says the same of all orders nothing
+            return 0.0
         return abs(float(spearmanr(rows["strength"], rows[name]).statistic))
 
     within = [rho(rows) for _, rows in table.groupby(["image", "kind"])]
