@@ -90,7 +90,8 @@ def _distances(results: PatchResults, distance: Distance) -> Grid:
     warnings: dict[str, None] = {}
 
     def cell(name: str, scale: float) -> str:
-        images = len(results.items(TRUTH if name == FLOOR else name, scale))
+        whole = len(results.items(TRUTH if name == FLOOR else name, scale))
+        images = whole // 2 if name == FLOOR else whole
         reason = distance.refusal(images)
         if reason is not None:
             warnings[reason] = None

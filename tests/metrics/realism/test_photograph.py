@@ -131,7 +131,7 @@ def test_every_second_image_is_left_to_judge(reference_data):
     items = load_dataset("imagenet-sample", reference_data).items
     trained = load_judge().trained_on
     assert trained <= {item.name for item in items[1::2]}
-    assert len(trained) >= 15
+    assert len(trained) > 50
     for name in ("set5", "set14"):
         assert not trained & {item.name for item in load_dataset(name, reference_data).items}
 
