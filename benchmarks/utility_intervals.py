@@ -2,10 +2,10 @@
 
     python benchmarks/utility_intervals.py [--samples 60] [--seeds 40] [--resamples 40]
 
-Many samples of 48 images of 4 kinds are drawn from one population (tests/crops_runs.py), and each is
-measured. The truth is the mean over all samples. Prints, for each arm, the spread of the estimates
-beside the standard error that the intervals take, and the share of the intervals that hold the
-truth: 95 % would be right, more is careful.
+Many samples of 48 images of 4 kinds are drawn from one population (tests/crops_runs.py), and each
+is measured. The truth is the mean over all samples. Prints, for each arm, the spread of the
+estimates beside the standard error that the intervals take, and the share of the intervals that
+hold the truth: 95 % would be right, more is careful.
 """
 
 import argparse
