@@ -267,17 +267,20 @@ def interval(values: Floats, resampled: Floats, images: int) -> Estimate:
     Its variance has two parts: that of the expected value between resamples of the images, and
     what is left of the chance of dealing after so many trials. The first is found as in a one-way
     analysis of variance with random effects: the variance of the means of resamples, less what
-    dealing adds to them. The interval is normal, about the mean on the images as they are, for
-    resamples hold fewer different images, and so their values lie lower.
+    dealing adds to them. It is taken one standard error larger, for so few resamples could by
+    chance say that other images do not matter. The interval is normal, about the mean on the images
+    as they are, for resamples hold fewer different images, and so their values lie lower.
 
     Args:
         values: `(trials,)` on the images as they are.
         resampled: `(resamples, deals)`.
         images: How many there are.
     """
+    count, deals = resampled.shape
+    whole = float(resampled.mean(axis=1).var(ddof=1))
     within = float(resampled.var(axis=1, ddof=1).mean())
-    between = float(resampled.mean(axis=1).var(ddof=1)) - within / resampled.shape[1]
-    spread = math.sqrt(max(between, 0.0) + float(values.var(ddof=1)) / len(values))
+    between = max(whole - within / deals, 0.0) + whole * math.sqrt(2 / (count - 1))
+    spread = math.sqrt(between + float(values.var(ddof=1)) / len(values))
     mean, reach = float(values.mean()), _quantile() * spread
     return Estimate(mean, mean - reach, mean + reach, images)
 
