@@ -9,8 +9,6 @@ from liif_bench.registry import Entry, Registry
 if TYPE_CHECKING:
     from liif_bench.metrics.base import Metric
 
-_COMPOSITE = ("lpips-vgg", "dists", "efficientnet-lite0")  # of which realism is made
-
 METRICS = Registry(
     "metric",
     "liif_bench.metrics",
@@ -165,20 +163,24 @@ METRICS = Registry(
             "realism",
             "liif_bench.metrics.realism.composite:overall",
             "does it look real: the composite over faithfulness, attributes, relationships, style",
-            weights=_COMPOSITE,
+            weights=("lpips-vgg", "dists", "efficientnet-lite0"),
         ),
         *(
             Entry(
                 f"realism-{dimension}",
                 f"liif_bench.metrics.realism.composite:{dimension}",
                 f"does it look real: {summary}",
-                weights=_COMPOSITE,
+                weights=weights,
             )
-            for dimension, summary in (
-                ("faithfulness", "does it agree with LR, and add nothing else"),
-                ("attributes", "is fine detail there, and right"),
-                ("relationships", "do its parts stay in the right relation"),
-                ("style", "does it look like a photograph"),
+            for dimension, summary, weights in (
+                ("faithfulness", "does it agree with LR, and add nothing else", ()),
+                ("attributes", "is fine detail there, and right", ("lpips-vgg", "dists")),
+                (
+                    "relationships",
+                    "do its parts stay in the right relation",
+                    ("efficientnet-lite0",),
+                ),
+                ("style", "does it look like a photograph", ("lpips-vgg",)),
             )
         ),
         Entry(
