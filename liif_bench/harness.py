@@ -46,7 +46,7 @@ from liif_bench.records import (
 )
 from liif_bench.suite import Plan
 from liif_bench.upsamplers import load_upsampler
-from liif_bench.upsamplers.base import DEFAULT_MEMORY, Options, Upsampler
+from liif_bench.upsamplers.base import DEFAULT_MEMORY, Described, Options, Upsampler
 from liif_bench.versions import HEART, installed
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
@@ -117,6 +117,9 @@ def run_plan(
         manifest = _open_manifest(folder, plan, datasets, upsamplers, foreign, command)
         manifest["weights"] = _weights(upsamplers, bench, plan.protocol) | foreign
         manifest["network_stages"] = _network_stages(bench)
+        manifest["networks"] = {
+            u.name: dict(u.structure) for u in upsamplers if isinstance(u, Described)
+        }
         write_manifest(folder, manifest)
         tasks = [
             Task(dataset.name, item, scale)

@@ -14,6 +14,7 @@ from liif_bench.cli import (
     compare,
     data,
     doctor,
+    explain,
     features,
     figure,
     protocol,
@@ -327,6 +328,7 @@ app.command()(figure.figure)
 app.command()(zoom.zoom)
 app.command()(features.features)
 app.command()(resolution.resolution)
+app.command()(explain.explain)
 app.command()(published.reproduce)
 app.command()(published.audit)
 

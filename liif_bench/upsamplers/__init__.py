@@ -28,7 +28,8 @@ UPSAMPLERS = Registry(
         Entry(
             "liif-edsr",
             "liif_bench.upsamplers.liif:liif_edsr",
-            "LIIF with the EDSR-baseline encoder, trained on x1 to x4; official weights or yours",
+            "LIIF with the EDSR-baseline encoder, trained on x1 to x4; official weights or yours,"
+            " whole or with a part switched off, as liif-edsr:ensemble=off",
             "CHECKPOINT",
             weights=("liif-edsr",),
         ),

@@ -139,6 +139,16 @@ class Retunable(Protocol):
 
 
 @runtime_checkable
+class Described(Protocol):
+    """An upsampler that says how it is built, for the manifest of a run and who explains it."""
+
+    @property
+    def structure(self) -> Mapping[str, str | int]:
+        """What it is made of, by name: labels, widths, numbers of parameters."""
+        ...
+
+
+@runtime_checkable
 class Oracle(Protocol):
     """What stands among upsamplers and is none: it is shown HR, as the ceiling of the others."""
 

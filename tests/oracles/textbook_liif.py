@@ -26,12 +26,15 @@ def decode(
     window=(0.0, 0.0, 1.0, 1.0),
     local_ensemble=True,
     cell=True,
+    cell_scale=None,
+    coordinate=True,
     unfold=True,
     dtype=torch.float64,
 ):
     """Render `(C, h, w)` features at `size`; returns `(3, H, W)`, still normalised.
 
-    Positions are float64; features, MLP and blend are `dtype`.
+    Positions are float64; features, MLP and blend are `dtype`. `cell_scale` tells the MLP that the
+    output pixel is that of this scale; without `coordinate` each code answers for its own centre.
     """
     features = features.to(dtype)
     modules = []
@@ -54,6 +57,8 @@ def decode(
     query = torch.stack(grid, dim=-1).view(-1, 2)
     extent = torch.tensor([2 * (bottom - top) / size[0], 2 * (right - left) / size[1]]).double()
     unit = torch.tensor([h, w]).double()
+    if cell_scale is not None:
+        extent = 2 / (unit * cell_scale)
 
     signs = [(-1, -1), (-1, 1), (1, -1), (1, 1)] if local_ensemble else [(0, 0)]
     answers, areas = [], []
@@ -68,7 +73,7 @@ def decode(
             return picked[0, :, 0].t()
 
         relative = (query - pick(codes)) * unit
-        inputs = [pick(features), relative]
+        inputs = [pick(features), relative if coordinate else torch.zeros_like(relative)]
         if cell:
             inputs.append((extent * unit).expand_as(relative))
         answers.append(mlp(torch.cat([part.to(dtype) for part in inputs], dim=-1)))

@@ -20,15 +20,17 @@ from liif_bench.upsamplers.base import (
     check_precision,
 )
 from liif_bench.upsamplers.liif.checkpoint import Checkpoint, read_checkpoint, user_checkpoint
-from liif_bench.upsamplers.liif.decoder import Decoder, DecoderConfig, locate
+from liif_bench.upsamplers.liif.decoder import ALL_ON, Decoder, DecoderConfig, Switches, locate
 from liif_bench.upsamplers.liif.encoders import (
     EDSR_BASELINE,
+    ENCODERS,
     RDN,
     decoded,
     encode,
     ready_encoder,
 )
 from liif_bench.upsamplers.liif.features import Features
+from liif_bench.upsamplers.liif.variants import check_fits, named, read_switches, switched_off
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
 
@@ -72,23 +74,47 @@ class Liif:
         checkpoint: Trained weights.
         weights: Their identity.
         options: Device, precision, local ensemble and cell rule.
+        switches: What is switched off.
+
+    Attributes:
+        structure: How it is built; ``unfolded`` and ``cell`` count the neighbours that a latent
+            code brings along and the numbers that say how large a pixel is.
     """
 
     training_scales: TrainingScales | None = TRAINING_SCALES
 
     def __init__(
-        self, name: str, encoder: str, checkpoint: Checkpoint, weights: Weights, options: Options
+        self,
+        name: str,
+        encoder: str,
+        checkpoint: Checkpoint,
+        weights: Weights,
+        options: Options,
+        switches: Switches = ALL_ON,
     ) -> None:
-        self.name = name
+        self.name = named(name, switches)
         self.weights = weights
-        self.settings: Mapping[str, str] = {}  # the protocol holds them all
+        self.settings: Mapping[str, str] = switched_off(switches)  # the protocol holds the rest
         self.options = options
+        self.structure: Mapping[str, str | int] = {
+            "encoder": ENCODERS[encoder].label,
+            "encoder_parameters": checkpoint.encoder_parameters,
+            "encoder_reach": ENCODERS[encoder].reach,
+            "channels": ENCODERS[encoder].channels,
+            "mlp_parameters": checkpoint.mlp_parameters,
+            "mlp_layers": len(checkpoint.layers),
+            "mlp_inputs": checkpoint.layers[0][0].shape[1],
+            "mlp_width": checkpoint.layers[0][0].shape[0],
+            "unfolded": 9 if checkpoint.feat_unfold else 1,
+            "cell": 2 if checkpoint.cell_decode else 0,
+        }
         self.encoder = ready_encoder(encoder, checkpoint.encoder, options)
         config = DecoderConfig(
             feat_unfold=checkpoint.feat_unfold,
             cell_decode=checkpoint.cell_decode,
             local_ensemble=options.local_ensemble,
             cell_rule=options.cell_rule,
+            switches=switches,
         )
         self.decoder = Decoder(
             checkpoint.layers,
@@ -129,38 +155,48 @@ class Liif:
         return tuple(LiifImage(features, self.decoder) for features in made)
 
 
-def liif_edsr(options: Options, checkpoint: str = "") -> Liif:
+def liif_edsr(options: Options, argument: str = "") -> Liif:
     """Load LIIF with the EDSR-baseline encoder.
 
     Args:
         options: Device, precision, local ensemble and cell rule.
-        checkpoint: Path of a checkpoint; the official one where empty.
+        argument: Path of a checkpoint, the official one where empty; ``PATH?ensemble=off`` or
+            ``ensemble=off`` alone, see `variants.read_switches`.
 
     Raises:
-        LiifBenchError: Weights missing, tampered with, or of another architecture; float16 asked
-            for on the CPU.
+        LiifBenchError: Weights missing, tampered with, or of another architecture; an option that
+            is not possible; float16 asked for on the CPU.
     """
+    checkpoint, switches = read_switches(argument)
     if checkpoint:
-        return _liif(options, WEIGHTS_ID, EDSR_BASELINE, checkpoint)
+        return _liif(options, WEIGHTS_ID, EDSR_BASELINE, checkpoint, switches)
     check_precision(options)
     weights = Weights(WEIGHTS_ID, lookup(WEIGHTS_ID).sha256)
-    return Liif(WEIGHTS_ID, EDSR_BASELINE, read_checkpoint(ensure(WEIGHTS_ID)), weights, options)
+    official = read_checkpoint(ensure(WEIGHTS_ID))
+    return Liif(WEIGHTS_ID, EDSR_BASELINE, official, weights, options, switches)
 
 
-def rdn_liif(options: Options, checkpoint: str) -> Liif:
+def rdn_liif(options: Options, argument: str) -> Liif:
     """Load LIIF with the RDN encoder.
 
     Args:
         options: Device, precision, local ensemble and cell rule.
-        checkpoint: Path of a checkpoint, such as the authors' RDN-LIIF.
+        argument: Path of a checkpoint, such as the authors' RDN-LIIF, with options as `liif_edsr`.
 
     Raises:
-        LiifBenchError: As `liif_edsr`.
+        LiifBenchError: As `liif_edsr`; no path.
     """
-    return _liif(options, "rdn-liif", RDN, checkpoint)
+    checkpoint, switches = read_switches(argument)
+    if not checkpoint:
+        raise LiifBenchError(
+            f"model 'rdn-liif:{argument}' needs a checkpoint: write rdn-liif:PATH?{argument}"
+        )
+    return _liif(options, "rdn-liif", RDN, checkpoint, switches)
 
 
-def _liif(options: Options, name: str, encoder: str, checkpoint: str) -> Liif:
+def _liif(options: Options, name: str, encoder: str, argument: str, switches: Switches) -> Liif:
     check_precision(options)
-    path, shown, weights = user_checkpoint(name, checkpoint)
-    return Liif(shown, encoder, read_checkpoint(path, encoder, name), weights, options)
+    path, shown, weights = user_checkpoint(name, argument)
+    checkpoint = read_checkpoint(path, encoder, name)
+    check_fits(switches, checkpoint, path)
+    return Liif(shown, encoder, checkpoint, weights, options, switches)

@@ -37,8 +37,17 @@ class Parts:
     @property
     def parameters(self) -> int:
         """Number of trained parameters that are used."""
-        tensors = [*self.encoder.values(), *(part for layer in self.layers for part in layer)]
-        return sum(tensor.numel() for tensor in tensors)
+        return self.encoder_parameters + self.mlp_parameters
+
+    @property
+    def encoder_parameters(self) -> int:
+        """Number of those of the encoder."""
+        return sum(tensor.numel() for tensor in self.encoder.values())
+
+    @property
+    def mlp_parameters(self) -> int:
+        """Number of those of the MLP."""
+        return sum(part.numel() for layer in self.layers for part in layer)
 
 
 @dataclass(frozen=True)

@@ -42,20 +42,54 @@ _BAND_BYTES = 48 << 20
 
 
 @dataclass(frozen=True)
+class Switches:
+    """Ingredients that are switched off on weights that were trained with them.
+
+    Attributes:
+        ensemble: Whether four latent codes are blended, if the protocol says so too.
+        coordinate: Whether the MLP is told where in its LR pixel the query lies; otherwise it
+            answers for the centre, whatever the query.
+        cell: "" for the protocol's rule, "clip", or "x1", "x2", "x4": the cell of that scale at
+            every scale.
+    """
+
+    ensemble: bool = True
+    coordinate: bool = True
+    cell: str = ""
+
+
+ALL_ON = Switches()
+
+
+@dataclass(frozen=True)
 class DecoderConfig:
-    """The switches of the paper's ablation (Table 3).
+    """The switches of the paper's ablation (Table 3), and those of the same weights.
 
     Attributes:
         feat_unfold: Latent codes are concatenated with their 3x3 neighbourhood.
         cell_decode: The MLP is told the size of the output pixel.
         local_ensemble: Four latent codes are blended; otherwise the nearest one decides.
         cell_rule: "exact", or "clip": the cell never gets smaller than at x4.
+        switches: What is switched off whatever the protocol says.
     """
 
     feat_unfold: bool = True
     cell_decode: bool = True
     local_ensemble: bool = True
     cell_rule: CellRule = "exact"
+    switches: Switches = ALL_ON
+
+    @property
+    def blends(self) -> bool:
+        """Whether four latent codes are blended."""
+        return self.local_ensemble and self.switches.ensemble
+
+    def cell(self, exact: float) -> float:
+        """Return the cell that the MLP is told for one axis, in units of half an LR pixel."""
+        rule = self.switches.cell or self.cell_rule
+        if rule.startswith("x"):
+            return 2 / float(rule[1:])
+        return max(exact, 2 / 4) if rule == "clip" else exact
 
 
 @dataclass(frozen=True)
@@ -64,7 +98,8 @@ class Axis:
 
     Attributes:
         indices: For each shift, the `(n,)` indices of latent codes.
-        offsets: For each shift, the `(n,)` distances to them, in units of half an LR pixel.
+        offsets: For each shift, the `(n,)` distances to them that the MLP is told, in units of
+            half an LR pixel.
         shares: For each shift, the `(n,)` weights of the blend; they add up to 1. The paper's
             area of a rectangle is the product of its sides, so its weights are these, multiplied.
         cell: Size of an output pixel in the same units.
@@ -84,24 +119,24 @@ def locate(length: int, size: int, start: float, end: float, config: DecoderConf
         size: Number of output pixels along the window.
         start: Where the window starts, in [0, 1].
         end: Where it ends.
-        config: Local ensemble and cell rule.
+        config: Local ensemble, cell rule and switches.
 
     Returns:
         The geometry, in float64 on the CPU.
     """
     pixel = (end - start) / size
     centres = 2 * (start + (torch.arange(size, dtype=torch.float64) + 0.5) * pixel) - 1
-    shifts = (-1 / length + _SIDE, 1 / length + _SIDE) if config.local_ensemble else (0.0,)
+    shifts = (-1 / length + _SIDE, 1 / length + _SIDE) if config.blends else (0.0,)
     indices, offsets = [], []
     for shift in shifts:
         moved = (centres + shift).clamp(-1 + _SIDE, 1 - _SIDE)
         index = ((moved + 1) * length / 2).floor().long().clamp(0, length - 1)
         indices.append(index)
         offsets.append((centres - ((2 * index.double() + 1) / length - 1)) * length)
-    cell = 2 * pixel * length
-    if config.cell_rule == "clip":
-        cell = max(cell, 2 / 4)
-    return Axis(tuple(indices), tuple(offsets), _shares(indices, offsets), cell)
+    shares = _shares(indices, offsets)
+    if not config.switches.coordinate:
+        offsets = [torch.zeros_like(offset) for offset in offsets]
+    return Axis(tuple(indices), tuple(offsets), shares, config.cell(2 * pixel * length))
 
 
 def _shares(indices: list[Tensor], offsets: list[Tensor]) -> tuple[Tensor, ...]:
