@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liif_bench.errors import LiifBenchError
+from liif_bench.paths import file_stem
 from liif_bench.records import write_whole
 from liif_bench.reports.tables import Section, Table
 
@@ -163,8 +163,7 @@ def write_figures(figures: Iterable[tuple[tuple[str, ...], Figure]], folder: Pat
         raise LiifBenchError(f"cannot write '{folder}': {error.strerror}") from error
     written = []
     for parts, figure in figures:
-        stem = "_".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
-        path = folder / f"{stem}.png"
+        path = folder / f"{file_stem(parts)}.png"
         write_figure(figure, path)
         written.append(path)
     return written
