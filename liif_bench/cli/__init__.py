@@ -19,6 +19,7 @@ from liif_bench.cli import (
     figure,
     protocol,
     published,
+    report,
     resolution,
     weights,
     zoom,
@@ -337,6 +338,7 @@ app.command()(zoom.zoom)
 app.command()(features.features)
 app.command()(resolution.resolution)
 app.command()(explain.explain)
+app.command()(report.report)
 app.command()(published.reproduce)
 app.command()(published.audit)
 
