@@ -66,10 +66,15 @@ class Gallery:
     dropped: int
     size: int
 
-    def payload(self) -> dict[str, Any]:
-        """Return what the viewer reads: pictures by id, and views that name them."""
+    def payload(self, leaders: Sequence[str] = ()) -> dict[str, Any]:
+        """Return what the viewer reads: pictures by id, and views that name them.
+
+        Args:
+            leaders: Models to show first, the best first.
+        """
         shots = [shot for view in self.views for shot in view.shots]
         return {
+            "leaders": list(leaders),
             "images": {shot.id: base64.b64encode(shot.image).decode() for shot in shots},
             "views": [
                 {

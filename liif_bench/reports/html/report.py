@@ -38,6 +38,7 @@ MAX_SIZE = 15_000_000
 """Bytes that the pictures of a report may take, if nothing else is asked for."""
 
 _MOST_ERRORS = 500  # lines; the records hold the rest
+_MOST_CURVES = 12  # figures of one data set; metrics beyond them are in the tables
 _DIGITS = 6  # of a value in the table of images
 
 
@@ -74,10 +75,12 @@ class Picture:
     Attributes:
         caption: What it shows.
         address: The picture itself, as a data address.
+        wide: Whether it takes a row of its own.
     """
 
     caption: str
     address: str
+    wide: bool
 
 
 def build_report(
@@ -107,8 +110,8 @@ def build_report(
     figures = []
     if find_spec("matplotlib"):
         figures = [
-            Picture(caption, data_uri(_png(figure)))
-            for caption, figure in _figures(records, comparisons)
+            Picture(caption, data_uri(_png(figure)), wide)
+            for caption, figure, wide in _figures(records, comparisons)
         ]
     else:
         notes.append("no figures: matplotlib is not installed (pip install 'liif-bench[figures]')")
@@ -123,12 +126,14 @@ def build_report(
     elif not gallery.views:
         notes.append("no pictures: the runs kept no crops (liif-bench run --crops N keeps some)")
     errors, more = _errors(records)
+    stories = [tell(comparison) for comparison in comparisons]
+    leaders = [story.leader for story in stories if story.leader is not None]
     html = render_page(
         "report.html.j2",
         ("tables.js", "viewer.js"),
         title=title or ", ".join(dict.fromkeys(str(run.manifest["run"]) for run in runs)),
         runs=[_run_facts(run) for run in runs],
-        stories=[tell(comparison) for comparison in comparisons],
+        stories=stories,
         chapters=list(_chapters(runs)),
         figures=figures,
         tables=[
@@ -139,7 +144,7 @@ def build_report(
         ],
         grids=[(each.dataset, compare_grids(each)) for each in comparisons],
         images=_per_image(records),
-        gallery=gallery.payload(),
+        gallery=gallery.payload(leaders),
         errors=errors,
         more_errors=more,
         notes=notes,
@@ -158,7 +163,7 @@ def _comparisons(records: pd.DataFrame, baseline: str | None) -> list[Comparison
 
 def _names(runs: Sequence[Run], records: pd.DataFrame) -> list[Mapping[str, str]]:
     """Return for each run what its models are called in the records of all of them."""
-    found = []
+    found: list[Mapping[str, str]] = []
     start = 0
     for run in runs:
         own = run.records["upsampler"]
@@ -213,13 +218,16 @@ def _unlinked(tokens: Sequence[Token]) -> Iterator[Token]:
 
 def _figures(
     records: pd.DataFrame, comparisons: Sequence[Comparison]
-) -> Iterator[tuple[str, Figure]]:
+) -> Iterator[tuple[str, Figure, bool]]:
+    """Yield captions, figures, and whether one takes a row of its own."""
     for comparison in comparisons:
-        yield (
-            f"{comparison.dataset}: metrics by scale, with 95 % intervals over images; shaded where"
-            " a trained model of the run was trained",
-            draw_scales(comparison),
-        )
+        for metric in comparison.metrics[:_MOST_CURVES]:
+            yield (
+                f"{comparison.dataset}: {style_of(metric.name).title} by scale, with 95 % intervals"
+                " over images; up is better, shaded is what trained models were trained on",
+                draw_scales(comparison, metric),
+                False,
+            )
     for table in build_tables(records):
         if {"psnr", "lpips"} <= {section.metric for section in table.sections}:
             try:
@@ -230,6 +238,7 @@ def _figures(
                 f"{table.dataset}: LPIPS against PSNR; what is close to the original lies right,"
                 " what looks right lies high",
                 figure,
+                True,
             )
 
 

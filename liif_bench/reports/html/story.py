@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from liif_bench.analysis.stats import CONFIDENCE
 from liif_bench.analysis.winners import Winner, contenders, images_needed, winners
 from liif_bench.reports.tables import DASH, style_of
 
-_REGIMES = {IN: "in distribution", OUT: "out of distribution", "": "at these scales"}
+_REGIMES = {IN: "in distribution", OUT: "out of distribution", "": ""}
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Won:
         detail: Its mean and its lead.
         sure: Whether it is better than every other, surely.
         decided: Whether there is a winner.
-        regime: "in", "out" or "" of the winner.
+        regime: Of the winner in words; empty where nobody can say.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Story:
     Attributes:
         dataset: Its name.
         headline: The answer in one sentence.
+        leader: The model that wins most cells; None where several do.
         sentences: More of it.
         scales: Columns of the table of winners.
         rows: Title of a metric and its winners by scale.
@@ -48,6 +50,7 @@ class Story:
 
     dataset: str
     headline: str
+    leader: str | None
     sentences: tuple[str, ...]
     scales: tuple[float, ...]
     rows: tuple[tuple[str, tuple[Won, ...]], ...]
@@ -57,10 +60,12 @@ class Story:
 def tell(comparison: Comparison) -> Story:
     """Say who wins where on a data set, and how sure that is."""
     cells = winners(comparison)
+    leaders, _ = _leaders(cells)
     found = {(cell.metric, cell.scale): cell for cell in cells}
     return Story(
         dataset=comparison.dataset,
-        headline=_headline(comparison, cells),
+        headline=_headline(cells, images_needed(comparison)),
+        leader=leaders[0] if len(leaders) == 1 else None,
         sentences=tuple(_sentences(comparison)),
         scales=comparison.scales,
         rows=tuple(
@@ -74,32 +79,37 @@ def tell(comparison: Comparison) -> Story:
     )
 
 
-def _headline(comparison: Comparison, cells: Sequence[Winner]) -> str:
-    counts: dict[str, list[Winner]] = {}
-    for cell in cells:
-        if cell.model is not None:
-            counts.setdefault(cell.model, []).append(cell)
-    if not counts:
-        return "No model is ahead of the others anywhere."
-    ranked = sorted(counts.items(), key=lambda each: -len(each[1]))
-    most = len(ranked[0][1])
-    leaders = [name for name, won in ranked if len(won) == most]
+def _leaders(cells: Sequence[Winner]) -> tuple[list[str], int]:
+    """Return who wins most cells, and how many."""
+    counts = Counter(cell.model for cell in cells if cell.model is not None)
+    most = max(counts.values(), default=0)
+    return [name for name, count in counts.items() if count == most], most
+
+
+def _headline(cells: Sequence[Winner], needed: int) -> str:
+    leaders, most = _leaders(cells)
     total = len(cells)
+    if not leaders:
+        return "No model is ahead of the others anywhere."
     if len(leaders) > 1:
         return (
             f"Nobody wins overall: {_join(leaders)} have the best mean in {most} of"
             f" {_cells(total)} each."
         )
-    leader, won = ranked[0]
+    won = [cell for cell in cells if cell.model == leaders[0]]
+    where = f"{most} of {_cells(total)}"
+    if most == total:
+        where = f"all {_cells(total)}" if total > 1 else "the only cell"
     sure = sum(cell.sure for cell in won)
-    where = f"{most} of {_cells(total)}" if most < total else f"all of {_cells(total)}"
-    how = (
-        "surely so in all of them" if sure == most and most > 1
-        else "surely so" if sure == most
-        else f"surely so in {sure} of them" if sure
-        else "but surely so in none of them"
-    )  # fmt: skip
-    return f"{leader} has the best mean in {where} (a metric at a scale), {how}."
+    images = max(cell.images for cell in cells)
+    if sure:
+        how = "surely so" if sure == most == 1 else f"surely so in {sure} of them"
+        how = "surely so in all of them" if sure == most > 1 else how
+    else:
+        how = "but not surely so in any"
+        if images < needed:
+            how += f": {_images(images)} too few to tell, {needed} could"
+    return f"{leaders[0]} has the best mean in {where} (a metric at a scale), {how}."
 
 
 def _sentences(comparison: Comparison) -> Iterator[str]:
@@ -117,10 +127,14 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
                 scales = [s for s in comparison.scales if comparison.regime(s, model) == regime]
                 at = ", ".join(f"x{scale:g}" for scale in scales)
                 yield (
-                    f"{model} against {comparison.baseline}, {_REGIMES[regime]} ({at}): "
+                    f"{model} against {comparison.baseline}, {_where(regime, at)}: "
                     + "; ".join(map(_difference, cells))
                     + "."
                 )
+
+
+def _where(regime: str, scales: str) -> str:
+    return f"{_REGIMES[regime]} ({scales})" if _REGIMES[regime] else f"at {scales}"
 
 
 def _difference(cell: Cell) -> str:
@@ -141,26 +155,22 @@ def _won(cell: Winner | None) -> Won:
     digits = style_of(cell.metric).decimals
     mean = f"{cell.mean:.{digits}f}" if math.isfinite(cell.mean) else f"{cell.mean:g}"
     if cell.model is None:
-        return Won("tie", mean, sure=False, decided=False, regime=cell.regime)
+        return Won("tie", mean, sure=False, decided=False, regime=_REGIMES[cell.regime])
     if cell.margin is None:
-        return Won(cell.model, mean, sure=False, decided=True, regime=cell.regime)
-    digits = max(3, digits)
-    lead = f"{mean}, {cell.margin.difference.mean:+.{digits}f} on {cell.runner_up}"
-    return Won(cell.model, lead, sure=cell.sure, decided=True, regime=cell.regime)
+        return Won(cell.model, mean, sure=False, decided=True, regime=_REGIMES[cell.regime])
+    lead = f"{mean}, {abs(cell.margin.difference.mean):.{max(3, digits)}f} ahead of"
+    return Won(
+        cell.model, f"{lead} {cell.runner_up}",
+        sure=cell.sure, decided=True, regime=_REGIMES[cell.regime],
+    )  # fmt: skip
 
 
 def _notes(comparison: Comparison, cells: Sequence[Winner]) -> Iterator[str]:
-    images = "1 image" if comparison.items == 1 else f"{comparison.items} images"
     yield (
-        f"{images}, protocol {comparison.protocol}. Sure: better than every other model by the"
+        f"{comparison.items} image{'' if comparison.items == 1 else 's'}, protocol {comparison.protocol}. Sure: better than every other model by the"
         f" paired test at the 5 % level, corrected for {_cells(len(cells))} (Holm), and than the"
         f" next best by the {CONFIDENCE} % interval."
     )
-    needed = images_needed(comparison)
-    if len(contenders(comparison)) > 1 and comparison.items < needed:
-        yield (
-            f"Too few images to be sure of a winner, however clear: {images} here, {needed} could."
-        )
     fewest = min((cell.images for cell in cells), default=comparison.items)
     if fewest < comparison.items:
         yield f"Some cells are of the {fewest} images that every model has a value of."
@@ -172,6 +182,10 @@ def _title(metric: str, higher: bool) -> str:
 
 def _cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"
+
+
+def _images(count: int) -> str:
+    return "1 image is" if count == 1 else f"{count} images are"
 
 
 def _join(names: Sequence[str]) -> str:

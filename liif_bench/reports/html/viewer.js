@@ -3,7 +3,7 @@
   const source = document.getElementById("gallery-data");
   const viewer = document.querySelector(".viewer");
   if (!source || !viewer) return;
-  const { images, views } = JSON.parse(source.textContent);
+  const { images, views, leaders } = JSON.parse(source.textContent);
   const get = (id) => document.getElementById(id);
   const stage = get("stage");
   const picture = get("picture");
@@ -106,7 +106,8 @@
     view = next;
     shots = ready;
     fill(before, wanted[0], Math.min(1, shots.length - 1));
-    fill(after, wanted[1], shots.length > 3 ? shots.length - 2 : shots.length - 1);
+    const leader = leaders.find((name) => shots.some((shot) => shot.name === name));
+    fill(after, wanted[1] ?? leader, shots.length - 1);
     const factor = Math.max(1, Math.floor(768 / Math.max(view.width, view.height)));
     picture.width = view.width * factor;
     picture.height = view.height * factor;
