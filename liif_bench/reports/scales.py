@@ -55,6 +55,6 @@ def draw_scales(comparison: Comparison, metric: MetricRows) -> Figure:
     axes.yaxis.set_inverted(not metric.higher_is_better)
     axes.grid(visible=True, alpha=0.25)
     handles, labels = axes.get_legend_handles_labels()
-    beside = min(3, len(labels))
+    beside = max(1, min(3, len(labels)))
     figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=beside)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -109,10 +110,13 @@ def build_report(
     notes: list[str] = []
     figures = []
     if find_spec("matplotlib"):
-        figures = [
-            Picture(caption, data_uri(_png(figure)), wide)
-            for caption, figure, wide in _figures(records, comparisons)
-        ]
+        import matplotlib as mpl
+
+        with mpl.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
+            figures = [
+                Picture(caption, data_uri(_png(figure)), wide)
+                for caption, figure, wide in _figures(records, comparisons)
+            ]
     else:
         notes.append("no figures: matplotlib is not installed (pip install 'liif-bench[figures]')")
     room = max_bytes - sum(len(figure.address) for figure in figures)
@@ -244,7 +248,9 @@ def _figures(
 
 def _png(figure: Figure) -> bytes:
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # letters that its font lacks are boxes
+        figure.savefig(content, format="png", dpi=110)
     return content.getvalue()
 
 

@@ -166,8 +166,9 @@ def _won(cell: Winner | None) -> Won:
 
 
 def _notes(comparison: Comparison, cells: Sequence[Winner]) -> Iterator[str]:
+    images = "1 image" if comparison.items == 1 else f"{comparison.items} images"
     yield (
-        f"{comparison.items} image{'' if comparison.items == 1 else 's'}, protocol {comparison.protocol}. Sure: better than every other model by the"
+        f"{images}, protocol {comparison.protocol}. Sure: better than every other model by the"
         f" paired test at the 5 % level, corrected for {_cells(len(cells))} (Holm), and than the"
         f" next best by the {CONFIDENCE} % interval."
     )
