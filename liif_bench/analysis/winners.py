@@ -15,7 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from liif_bench.analysis.compare import Comparison, MetricRows
-from liif_bench.analysis.stats import LEVEL, Floats, Paired, holm, least_p, mcnemar, paired
+from liif_bench.analysis.stats import (
+    LEVEL,
+    Floats,
+    Paired,
+    holm,
+    least_p,
+    mcnemar,
+    paired,
+    wilcoxon,
+)
 from liif_bench.upsamplers import TRUTH
 
 
@@ -105,7 +114,11 @@ def _winner(
 
 
 def _p(metric: MetricRows, ours: Floats, theirs: Floats) -> float:
-    return mcnemar(ours, theirs) if metric.binary else paired(ours, theirs).p
+    if metric.binary:
+        return mcnemar(ours, theirs)
+    differences = np.zeros(len(ours))
+    np.subtract(ours, theirs, out=differences, where=ours != theirs)  # two infinities are equal
+    return wilcoxon(differences)
 
 
 def images_needed(comparison: Comparison) -> int:

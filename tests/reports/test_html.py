@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from frames import made_up
@@ -267,3 +268,12 @@ def test_neither_reading_crops_nor_the_report_loads_torch(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (folder / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_records_take_less_than_a_gibibyte():
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "report.py"
+    done = subprocess.run([sys.executable, benchmark], capture_output=True, text=True, check=True)
+    count, mebibytes = re.match(r"(\d+) records: .* (\d+) MiB at most", done.stdout).groups()
+    assert int(count) == 100_000
+    assert int(mebibytes) < 1024
