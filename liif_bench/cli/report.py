@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -68,8 +69,8 @@ def report(
         print(target)
         return
     assert runs
-    if not max_size >= 0:
-        raise LiifBenchError(f"--max-size must be at least 0, got {max_size:g}")
+    if not 0 <= max_size < math.inf:
+        raise LiifBenchError(f"--max-size must be at least 0, got {max_size:g} (in megabytes)")
     from liif_bench.reports.html.index import PAGE
     from liif_bench.reports.html.report import build_report
 
@@ -84,5 +85,5 @@ def report(
     put_text(built.html, target)
     console = Console(stderr=True)
     for note in built.notes:
-        console.print(f"[yellow]left out:[/] {plain(note)}", soft_wrap=True, highlight=False)
+        console.print(f"[yellow]note:[/] {plain(note)}", soft_wrap=True, highlight=False)
     print(target)

@@ -49,7 +49,7 @@ class Report:
 
     Attributes:
         html: The page.
-        notes: What was left out, and why.
+        notes: What is missing in it, and why.
     """
 
     html: str
@@ -107,7 +107,11 @@ def build_report(
     """
     records = combine(runs, across_protocols=across_protocols)
     comparisons = _comparisons(records, baseline)
-    notes: list[str] = []
+    notes = [
+        f"the run '{run.manifest['run']}' is not finished: cases are missing"
+        for run in runs
+        if not run.finished
+    ]
     figures = []
     if find_spec("matplotlib"):
         import matplotlib as mpl
