@@ -18,7 +18,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from liif_bench.analysis.combine import combine
-from liif_bench.analysis.compare import Comparison, compare
+from liif_bench.analysis.compare import IN, Comparison, compare
 from liif_bench.analysis.explain import explain
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run, failures
@@ -229,10 +229,12 @@ def _figures(
 ) -> Iterator[tuple[str, Figure, bool]]:
     """Yield captions, figures, and whether one takes a row of its own."""
     for comparison in comparisons:
+        shaded = ", shaded is what trained models were trained on"
+        known = IN in comparison.regimes.values()
         for metric in comparison.metrics[:_MOST_CURVES]:
             yield (
                 f"{comparison.dataset}: {style_of(metric.name).title} by scale, with 95 % intervals"
-                " over images; up is better, shaded is what trained models were trained on",
+                f" over images; up is better{shaded if known else ''}",
                 draw_scales(comparison, metric),
                 False,
             )

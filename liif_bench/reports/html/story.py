@@ -42,7 +42,8 @@ class Story:
         dataset: Its name.
         headline: The answer in one sentence.
         leader: The model that wins most cells; None where several do.
-        sentences: More of it.
+        baseline: Model that differences are from.
+        sentences: How each model differs from it.
         scales: Columns of the table of winners.
         rows: Title of a metric and its winners by scale.
         notes: What is meant by sure.
@@ -51,6 +52,7 @@ class Story:
     dataset: str
     headline: str
     leader: str | None
+    baseline: str
     sentences: tuple[str, ...]
     scales: tuple[float, ...]
     rows: tuple[tuple[str, tuple[Won, ...]], ...]
@@ -66,6 +68,7 @@ def tell(comparison: Comparison) -> Story:
         dataset=comparison.dataset,
         headline=_headline(cells, images_needed(comparison)),
         leader=leaders[0] if len(leaders) == 1 else None,
+        baseline=comparison.baseline,
         sentences=tuple(_sentences(comparison)),
         scales=comparison.scales,
         rows=tuple(
