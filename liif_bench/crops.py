@@ -117,19 +117,26 @@ class CropFolder:
         """Write crops and then the index, each file whole or not at all.
 
         Args:
-            files: Crops of one case, each with its PNG; they take the place of earlier ones.
+            files: Crops of one case, each with its PNG; they take the place of all earlier ones.
 
         Raises:
             LiifBenchError: The folder cannot be written.
         """
+        files = list(files)
+        cases = {crop.case for crop, _ in files}
+        before = {key: crop.file for key, crop in self._crops.items() if crop.case in cases}
         try:
             self.path.mkdir(exist_ok=True)
+            for key in before:
+                del self._crops[key]
             for crop, content in files:
                 write_whole(self.path / crop.file, content)
                 self._crops[(*crop.case, crop.model)] = crop
             entries = [asdict(crop) for crop in self._crops.values()]
             text = json.dumps({"crops": entries}, ensure_ascii=False, indent=1) + "\n"
             write_whole(self.path / INDEX, text.encode())
+            for file in {*before.values()} - {crop.file for crop in self._crops.values()}:
+                (self.path / file).unlink(missing_ok=True)
         except OSError as error:
             raise LiifBenchError(f"cannot write '{self.path}': {error.strerror}") from error
 

@@ -42,12 +42,19 @@ def write_run(folder, frame, crops=True, **manifest):
         items = list(dict.fromkeys(cases["item"]))[:2]
         for dataset, item, scale in cases.itertuples(index=False):
             if item in items:
-                key = (dataset, item, float(scale))
-                for number, name in enumerate([HR, LR, *models]):
-                    file = kept.free_file(key, name)
-                    crop = Crop(*key, name, file, 0, 0, SIDE, SIDE, 96, 128)
-                    kept.add([(crop, grey(level_of(number, scale, items.index(item))))])
+                kept.add(crops_of((dataset, item, float(scale)), models, items.index(item), kept))
     return folder
+
+
+def crops_of(key, models, place, folder):
+    """The crops of a case, each with its PNG."""
+    return [
+        (
+            Crop(*key, name, folder.free_file(key, name, ()), 0, 0, SIDE, SIDE, 96, 128),
+            grey(level_of(number, key[2], place)),
+        )
+        for number, name in enumerate([HR, LR, *models])
+    ]
 
 
 def level_of(number, scale, item=0):

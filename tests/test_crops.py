@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import liif_bench
-from liif_bench.crops import HR, LR, SIDE, CropFolder, crop_stem, crops_by_case
+from liif_bench.crops import HR, LR, SIDE, Crop, CropFolder, crop_stem, crops_by_case
 from liif_bench.datasets.base import Item
 from liif_bench.errors import LiifBenchError
 from liif_bench.evaluate import make_case
@@ -69,6 +69,15 @@ class TestARun:
         liif_bench.run(scales=[2], data=[photos], out=out, crops=2, **FAST)
         assert {path: path.stat().st_mtime_ns for path in before} == before
         assert len(crops_by_case(CropFolder(out).crops)) == 2
+
+    def test_a_case_that_is_measured_again_keeps_only_its_new_crops(self, tmp_path):
+        folder = CropFolder(tmp_path)
+        for models in (("a", "b"), ("b",)):
+            crops = [Crop("d", "i", 2.0, m, f"{m}.png", 0, 0, 1, 1, 1, 1) for m in models]
+            folder.add([(crop, f"{crop.model}{len(models)}".encode()) for crop in crops])
+        assert [crop.model for crop in CropFolder(tmp_path).crops] == ["b"]
+        assert sorted(path.name for path in folder.path.iterdir()) == ["b.png", "crops.json"]
+        assert (folder.path / "b.png").read_bytes() == b"b1"
 
     def test_where_nothing_looks_at_whole_sr_the_window_alone_is_rendered(self, tmp_path, weights):
         weights("efficientnet-lite0")

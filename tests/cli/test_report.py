@@ -21,6 +21,7 @@ def test_what_is_left_out_is_said(tmp_path):
     done = call("report", tmp_path / "one", "--max-size", 0, "-o", tmp_path / "page.html")
     assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "page.html"))
     assert "note: the run 'one' is not finished: cases are missing" in done.stderr
+    assert "note: 3 of 3 figures were left out to stay within --max-size 0 MB" in done.stderr
     assert "pictures of 6 of 6 cases were left out to stay within --max-size 0 MB" in done.stderr
 
 

@@ -123,14 +123,15 @@ def build_report(
             ]
     else:
         notes.append("no figures: matplotlib is not installed (pip install 'liif-bench[figures]')")
-    room = max_bytes - sum(len(figure.address) for figure in figures)
-    gallery = gather(runs, records, _names(runs, records), max(0, room))
+    drawn = len(figures)
+    figures, room = _fitting(figures, max_bytes)
+    bound = f"were left out to stay within --max-size {max_bytes / 1e6:g} MB"
+    if len(figures) < drawn:
+        notes.append(f"{drawn - len(figures)} of {drawn} figures {bound}")
+    gallery = gather(runs, records, _names(runs, records), room)
     if gallery.dropped:
         views = len(gallery.views) + gallery.dropped
-        notes.append(
-            f"pictures of {gallery.dropped} of {views} cases were left out to stay within"
-            f" --max-size {max_bytes / 1e6:g} MB"
-        )
+        notes.append(f"pictures of {gallery.dropped} of {views} cases {bound}")
     elif not gallery.views:
         notes.append("no pictures: the runs kept no crops (liif-bench run --crops N keeps some)")
     errors, more = _errors(records)
@@ -250,6 +251,17 @@ def _figures(
                 figure,
                 True,
             )
+
+
+def _fitting(figures: Sequence[Picture], room: int) -> tuple[list[Picture], int]:
+    """Return the first figures that fit, and the bytes that they leave."""
+    kept: list[Picture] = []
+    for figure in figures:
+        if len(figure.address) > room:
+            break
+        room -= len(figure.address)
+        kept.append(figure)
+    return kept, room
 
 
 def _png(figure: Figure) -> bytes:
