@@ -149,7 +149,8 @@ def _part(case: Case, output: Output, window: Corner) -> RgbArray:
     """Return a window of SR; rendered alone where nothing of the run looks at SR as a whole."""
     if output.image is None or output.rendered:
         return cut(to_uint8(output.sr), window)
-    with torch.random.fork_rng():  # numbers drawn for a picture move no measurement
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices):  # numbers drawn for a picture move no measurement
         try:
             part = render_checked(output.image, window[2:], pixel_window(case.size, *window))
         except Exception as error:  # an upsampler may be anybody's code
