@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from liif_bench.crops import DEFAULT_CROPS
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run, load_run
 
@@ -40,6 +41,7 @@ def run(
     out: str | Path | None = None,
     seed: int = 0,
     retry_errors: bool = False,
+    crops: int = DEFAULT_CROPS,
     progress: bool = True,
 ) -> Run:
     """Run a suite, or continue the run in `out`.
@@ -61,6 +63,7 @@ def run(
         out: Folder of the run; a new one under ``reports/`` where None.
         seed: For whatever draws random numbers.
         retry_errors: Measure again the finished cases that hold an error.
+        crops: Images of each data set that small example crops are kept of; 0 for none.
         progress: Show a bar on standard error.
 
     Returns:
@@ -95,6 +98,7 @@ def run(
         plan,
         None if out is None else Path(out),
         retry_errors=retry_errors,
+        crops=crops,
         command=["liif_bench.run"],
         progress=Bars(Console(stderr=True)) if progress else silent,
     )

@@ -93,6 +93,7 @@ def measure_case(
     scale: float,
     on_step: Callable[[str], None] = lambda _: None,
     prepared: Prepared | None = None,
+    keep: Callable[[Case, str, Output], None] | None = None,
 ) -> CaseRows:
     """Measure one case.
 
@@ -103,6 +104,7 @@ def measure_case(
         scale: HR size / LR size.
         on_step: Told the name of each upsampler before it starts.
         prepared: What `prepare` makes of item and scale, if that has been done already.
+        keep: Shown the case, each upsampler's name and its output, once it has been scored.
 
     Returns:
         One record per upsampler x metric, in the bench's order, and what metrics keep beside them.
@@ -152,6 +154,8 @@ def measure_case(
                     error=reason,
                 )
             )
+        if keep is not None and case is not None and answer.output is not None:
+            keep(case, upsampler.name, answer.output)
     return CaseRows(records, details)
 
 

@@ -20,11 +20,13 @@ import torch
 from filelock import FileLock, Timeout
 
 import liif_bench
+from liif_bench.crops import DEFAULT_CROPS
 from liif_bench.datasets import load_dataset
 from liif_bench.datasets.base import Dataset, Item, check_pairs
 from liif_bench.devices import forbid_tf32, resolve_device
 from liif_bench.errors import LiifBenchError, shorten
 from liif_bench.evaluate import Bench, Prepared, measure_case, prepare
+from liif_bench.examples import Examples
 from liif_bench.metrics import load_metric
 from liif_bench.metrics.base import Identified, Metric
 from liif_bench.profile import ELSE, WAITING, Stopwatch, encode_stage, render_stage
@@ -81,6 +83,7 @@ def run_plan(
     out: Path | None = None,
     *,
     retry_errors: bool = False,
+    crops: int = DEFAULT_CROPS,
     command: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Run:
@@ -90,6 +93,8 @@ def run_plan(
         plan: What to measure.
         out: Folder of the run, made or continued; ``reports/<suite>-<time>`` where None.
         retry_errors: Measure again the finished cases that hold an error.
+        crops: Images of each data set that example crops are kept of, the first ones; see
+            `liif_bench.crops`. They change no number, and finished cases get none.
         command: The command line, for the manifest.
         progress: Shown what goes on.
 
@@ -127,7 +132,8 @@ def run_plan(
             for item in dataset.items
             for scale in plan.scales
         ]
-        cases = _measure(folder, bench, tasks, manifest, retry_errors, progress)
+        examples = Examples(folder, datasets, crops)
+        cases = _measure(folder, bench, tasks, manifest, retry_errors, examples, progress)
         records = list(chain.from_iterable(rows.records for rows in cases))
         write_details(folder, cases)
         write_records(folder, records)
@@ -155,6 +161,7 @@ def _measure(
     tasks: Sequence[Task],
     manifest: dict[str, Any],
     retry_errors: bool,
+    examples: Examples,
     progress: Progress,
 ) -> list[CaseRows]:
     """Measure the cases that the journal lacks; return the rows of all in the plan's order."""
@@ -176,7 +183,11 @@ def _measure(
             start = time.perf_counter()
             label = f"{task.item.name} x{task.scale:g}"
             on_step = _stepper(label, advance)
-            rows = measure_case(bench, task.dataset, task.item, task.scale, on_step, next(coming))
+            keep = examples.of(task.key)
+            rows = measure_case(
+                bench, task.dataset, task.item, task.scale, on_step, next(coming), keep
+            )
+            examples.write()
             journal.append(task.key, rows.records, rows.details)
             done[task.key] = rows
             wall += time.perf_counter() - start

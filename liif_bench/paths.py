@@ -1,13 +1,18 @@
-"""Paths as users write them, and the folder for what is fetched."""
+"""Paths as users write them, names of files, and the folder for what is fetched."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import platformdirs
 
 from liif_bench.errors import LiifBenchError
+
+_LONGEST_STEM = 180  # bytes; file systems take 255 with suffix and what writing adds
 
 
 def user_path(text: str) -> Path:
@@ -40,3 +45,20 @@ def cache_root() -> Path:
     root = os.environ.get("LIIF_BENCH_CACHE")
     root = root or platformdirs.user_cache_dir("liif-bench", appauthor=False)
     return user_path(root).absolute()
+
+
+def file_stem(parts: Iterable[str]) -> str:
+    """Return a file's name, without its suffix, from names of other things.
+
+    Args:
+        parts: Such as data set, item, scale and model; joined by `_`, with a hyphen for what a
+            file should not be called.
+
+    Returns:
+        At most 180 bytes; a longer one is cut and ends with a hash of the whole.
+    """
+    stem = "_".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
+    if len(stem.encode()) <= _LONGEST_STEM:
+        return stem
+    digest = hashlib.sha256(stem.encode()).hexdigest()[:12]
+    return stem.encode()[: _LONGEST_STEM - 13].decode(errors="ignore") + f"-{digest}"

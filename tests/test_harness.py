@@ -360,10 +360,11 @@ class TestResume:
         out = tmp_path / "out"
         wishes = {"scales": [2], "data": [photos], "out": out} | FAST
         liif_bench.run(**wishes)
-        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        files = [path for path in out.rglob("*") if path.is_file()]
+        before = {path: path.read_bytes() for path in files}
         with pytest.raises(LiifBenchError, match=message):
             liif_bench.run(**(wishes | change))
-        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+        assert {path: path.read_bytes() for path in files} == before
 
     def test_changed_data_are_noticed(self, photo_folder, tmp_path):
         folder = photo_folder()

@@ -7,7 +7,7 @@ and scipy, which is slow to import, is touched by no import of this module.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +21,7 @@ POWER = 0.8
 
 _EXACT = 50  # differences up to which the signed-rank distribution is enumerated
 _KEPT_IMAGES = 20_000  # resamples of more images than these are drawn anew each time, for memory
+_FEW_IMAGES = 500  # resamples of so many take 5 MB: those of several numbers of images are kept
 _BLOCK = 2_000_000  # numbers held at once while resamples are drawn and averaged
 
 Floats = npt.NDArray[np.float64]
@@ -202,7 +203,10 @@ def resampled_means(values: Floats) -> Floats:
     """
     images = len(values)
     finite = np.isfinite(values)
-    counts = _kept_counts(images) if images <= _KEPT_IMAGES else _counts(images)
+    if images <= _FEW_IMAGES:
+        counts: Iterable[npt.NDArray[np.uint8]] = _kept_few_counts(images)
+    else:
+        counts = _kept_counts(images) if images <= _KEPT_IMAGES else _counts(images)
     means = []
     for block in counts:
         # not by BLAS, whose threads are slow on a busy machine; and zero times infinity is no
@@ -227,6 +231,11 @@ def _counts(images: int) -> Iterator[npt.NDArray[np.uint8]]:
         drawn = rng.integers(0, images, (count, images)) + images * np.arange(count)[:, None]
         held = np.bincount(drawn.ravel(), minlength=count * images)
         yield held.reshape(count, images).astype(np.uint8)
+
+
+@lru_cache(maxsize=20)  # where errors leave cells with somewhat different numbers of images
+def _kept_few_counts(images: int) -> tuple[npt.NDArray[np.uint8], ...]:
+    return tuple(_counts(images))
 
 
 @lru_cache(maxsize=3)

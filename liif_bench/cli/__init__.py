@@ -22,6 +22,7 @@ from liif_bench.cli import (
     protocol,
     published,
     realism,
+    report,
     resolution,
     utility,
     weights,
@@ -37,6 +38,7 @@ from liif_bench.cli.options import (
     chosen_models,
 )
 from liif_bench.cli.output import plain, put_text
+from liif_bench.crops import DEFAULT_CROPS
 from liif_bench.errors import LiifBenchError
 
 if TYPE_CHECKING:
@@ -169,6 +171,12 @@ def run(
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Measure again the cases that hold an error.")
     ] = False,
+    crops: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Images of each data set that small example crops are kept of; 0: none."
+        ),
+    ] = DEFAULT_CROPS,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the time went, after the results.")
     ] = False,
@@ -210,6 +218,7 @@ def run(
             plan,
             folder,
             retry_errors=retry_errors,
+            crops=crops,
             command=["liif-bench", *sys.argv[1:]],
             progress=Bars(console),
         )
@@ -337,6 +346,7 @@ app.command()(agreement.agreement)
 app.command()(explain.explain)
 app.command()(realism.realism)
 app.command()(utility.utility)
+app.command()(report.report)
 app.command()(published.reproduce)
 app.command()(published.audit)
 app.command()(gate.gate)

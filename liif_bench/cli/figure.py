@@ -69,13 +69,13 @@ def figure(
     natural lies high, what is close to the original lies right.
     """
     from liif_bench.analysis.compare import chosen
+    from liif_bench.paths import file_stem
     from liif_bench.records import load_run
     from liif_bench.reports.figures import (
         FORMATS,
         draw_images,
         draw_plane,
         draw_scales,
-        file_stem,
         write_figure,
     )
     from liif_bench.reports.tables import build_tables
@@ -93,13 +93,13 @@ def figure(
     )
     if kind is Kind.plane:
         (table,) = build_tables(records)
-        drawn, stem = draw_plane(table, x, y), file_stem("perception-distortion")
+        drawn, stem = draw_plane(table, x, y), file_stem(["perception-distortion"])
     elif kind is Kind.scales:
-        drawn, stem = draw_scales(records, metric, baseline), file_stem(metric, "scales")
+        drawn, stem = draw_scales(records, metric, baseline), file_stem([metric, "scales"])
     else:
         one = _single(records, over)
         drawn = draw_images(records, metric, one, over)
-        stem = file_stem(metric, "images", one, over)
+        stem = file_stem([metric, "images", one, over])
     path = out or Path(f"{stem}.png")
     write_figure(drawn, path)
     print(path)

@@ -93,6 +93,11 @@ class Output:
         self.memo = Memo()
 
     @property
+    def rendered(self) -> bool:
+        """Whether `sr` is there already."""
+        return isinstance(self._sr, Tensor)
+
+    @property
     def sr(self) -> Tensor:
         """`(3, H, W)` float32, RGB, [0, 1], the size of HR.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pandas as pd
 
 from liif_bench.analysis.curves import Mean, Strip, means, strips
 from liif_bench.errors import LiifBenchError, shorten
+from liif_bench.paths import file_stem
 from liif_bench.records import write_whole
 from liif_bench.reports.tables import Section, Table, style_of
 
@@ -341,16 +341,11 @@ def write_figure(figure: Figure, path: Path) -> None:
         raise LiifBenchError(f"cannot write '{path}': {error.strerror}") from error
 
 
-def file_stem(*parts: str) -> str:
-    """Join the parts of a file's name; what a file should not be called is left out of them."""
-    return "_".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
-
-
 def write_figures(figures: Iterable[tuple[tuple[str, ...], Figure]], folder: Path) -> list[Path]:
     """Write figures as PNG into a folder, which is made if it is not there.
 
     Args:
-        figures: Each with the parts of its name; see `file_stem`.
+        figures: Each with the parts of its name; see `paths.file_stem`.
         folder: Where to.
 
     Returns:
@@ -365,7 +360,7 @@ def write_figures(figures: Iterable[tuple[tuple[str, ...], Figure]], folder: Pat
         raise LiifBenchError(f"cannot write '{folder}': {error.strerror}") from error
     written = []
     for parts, figure in figures:
-        path = folder / f"{file_stem(*parts)}.png"
+        path = folder / f"{file_stem(parts)}.png"
         write_figure(figure, path)
         written.append(path)
     return written

@@ -19,6 +19,8 @@ from liif_bench.analysis.baseline import (
     protocol_changes,
 )
 from liif_bench.analysis.gate import FAILING, WARNING, Outcome, Report, Verdict
+from liif_bench.crops import CropFolder, crops_by_case
+from liif_bench.reports.escape import markdown
 from liif_bench.reports.grids import Grid, render_grids
 from liif_bench.reports.tables import DASH, style_of
 
@@ -194,7 +196,7 @@ def markdown_summary(report: Report, candidate: Path) -> str:
         candidate: The run, whose example crops are named if it has them.
     """
     mark = "✅" if report.passed else "❌"
-    lines = [f"### {mark} {_escaped(verdict_line(report))}", ""]
+    lines = [f"### {mark} {markdown(verdict_line(report))}", ""]
     worst = [
         verdict for verdict in report.verdicts if verdict.outcome in (*FAILING, Outcome.unsure)
     ][:_WORST]
@@ -206,9 +208,9 @@ def markdown_summary(report: Report, candidate: Path) -> str:
 
 
 def _worst_line(verdict: Verdict, candidate: Path) -> str:
-    line = f"**{_escaped(str(verdict.key))}**: {_escaped(_case_text(verdict))}"
+    line = f"**{markdown(str(verdict.key))}**: {markdown(_case_text(verdict))}"
     if verdict.worst:
-        line += f"; most on {_escaped(verdict.worst)}"
+        line += f"; most on {markdown(verdict.worst)}"
         crops = crops_of(candidate, verdict)
         if crops:
             line += ", see " + ", ".join(f"`{path}`" for path in crops)
@@ -217,21 +219,10 @@ def _worst_line(verdict: Verdict, candidate: Path) -> str:
 
 def crops_of(run: Path, verdict: Verdict) -> list[Path]:
     """Return the example crops that a run kept of a cell's worst image."""
-    folder = run / "crops"
-    if not folder.is_dir():
-        return []
-    key = verdict.key
-    stem = "_".join(
-        re.sub(r"[^\w.-]+", "-", part).strip("-")
-        for part in (key.dataset, verdict.worst, f"x{key.scale:g}")
-    )
-    return sorted(folder.glob(f"{stem}_*.png"))
-
-
-def _escaped(text: str) -> str:
-    for character in "\\`*_|<[]":
-        text = text.replace(character, f"\\{character}")
-    return text
+    folder = CropFolder(run)
+    case = (verdict.key.dataset, verdict.worst, verdict.key.scale)
+    kept = crops_by_case(folder.crops).get(case, {})
+    return [folder.path / crop.file for crop in kept.values()]
 
 
 def json_text(report: Report) -> str:

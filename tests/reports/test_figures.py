@@ -11,13 +11,13 @@ from matplotlib.text import Text
 import liif_bench
 from liif_bench.cli.figure import Kind, figure
 from liif_bench.errors import LiifBenchError
+from liif_bench.paths import file_stem
 from liif_bench.reports.figures import (
     COLOURS,
     Point,
     draw_images,
     draw_plane,
     draw_scales,
-    file_stem,
     plane_points,
     write_figure,
 )
@@ -236,7 +236,7 @@ def test_equal_records_give_equal_files(tmp_path):
 
 def test_names_of_files_hold_nothing_that_a_file_should_not_be_called():
     assert (
-        file_stem("feature-mse:vgg16/relu4", "images", "a b")
+        file_stem(["feature-mse:vgg16/relu4", "images", "a b"])
         == "feature-mse-vgg16-relu4_images_a-b"
     )
 

@@ -8,6 +8,7 @@ from gates import PROTOCOL, made_up_cell, made_up_snapshot
 from screens import assert_shown_whole
 
 from liif_bench.analysis.gate import gate, read_rules
+from liif_bench.crops import Crop, CropFolder
 from liif_bench.reports.gate import (
     crops_of,
     diff_grids,
@@ -125,8 +126,8 @@ def test_nasty_names_stay_text_everywhere():
 
 
 def test_the_summary_names_the_worst_cells_with_their_crops(report, tmp_path):
-    (tmp_path / "crops").mkdir()
-    (tmp_path / "crops" / "photos_image2_x2_mine.png").touch()
+    crop = Crop("photos", "image2", 2.0, "mine", "photos_image2_x2_mine.png", 0, 0, 8, 8, 16, 16)
+    CropFolder(tmp_path).add([(crop, b"picture")])
     text = markdown_summary(report, tmp_path)
     assert text.startswith("### ❌ gate FAILED")
     assert "most on image2, see `" in text

@@ -1,0 +1,165 @@
+"""Cuts the example crops of a run while it measures; see `liif_bench.crops`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from liif_bench.crops import HR, LR, SIDE, Crop, CropFolder
+from liif_bench.datasets.base import Dataset
+from liif_bench.errors import LiifBenchError
+from liif_bench.images import RgbArray, to_uint8
+from liif_bench.metrics.base import Case, Output, as_scored
+from liif_bench.records import CaseKey
+from liif_bench.upsamplers.base import pixel_window, render_checked
+
+_STEP = 16  # pixels between the windows that are looked at
+
+Corner = tuple[int, int, int, int]
+"""Top, left, height and width of a window in pixels."""
+
+Keep = Callable[[Case, str, Output], None]
+"""Shown a case, the name of an upsampler and its output."""
+
+
+class Examples:
+    """The crops that a run keeps.
+
+    Args:
+        run: Folder of the run.
+        datasets: Its data sets.
+        count: Images of each that crops are kept of, the first ones; 0 for none.
+    """
+
+    def __init__(self, run: Path, datasets: Sequence[Dataset], count: int) -> None:
+        self._wanted = {
+            (dataset.name, item.name) for dataset in datasets for item in dataset.items[:count]
+        }
+        self._folder = CropFolder(run) if self._wanted else None
+        self._files: list[tuple[Crop, bytes]] = []
+
+    def of(self, key: CaseKey) -> Keep | None:
+        """Return what is shown a case's outputs, None for a case of which no crops are kept."""
+        self._files = []
+        if self._folder is None or key[:2] not in self._wanted:
+            return None
+        folder = self._folder
+
+        def keep(case: Case, model: str, output: Output) -> None:
+            if not self._files:
+                hr = to_uint8(case.hr)
+                window = most_detailed(hr)
+                self._add(folder, key, HR, window, case, cut(hr, window))
+                self._add(folder, key, LR, window, case, enlarged(case, window))
+            if model.upper() in (HR, LR):  # HR itself among the upsamplers, or a name that misleads
+                return
+            first = self._files[0][0]
+            window = first.top, first.left, first.height, first.width
+            try:
+                sr = _part(case, output, window)
+            except LiifBenchError:  # it renders nothing, of which the records know
+                return
+            self._add(folder, key, model, window, case, sr)
+
+        return keep
+
+    def write(self) -> None:
+        """Write what was kept of the case that `of` was last asked about.
+
+        Raises:
+            LiifBenchError: The folder cannot be written.
+        """
+        if self._folder is not None and self._files:
+            self._folder.add(self._files)
+        self._files = []
+
+    def _add(
+        self,
+        folder: CropFolder,
+        key: CaseKey,
+        model: str,
+        window: Corner,
+        case: Case,
+        pixels: RgbArray,
+    ) -> None:
+        top, left, height, width = window
+        taken = {crop.file.casefold() for crop, _ in self._files}
+        file = folder.free_file(key, model, taken)
+        crop = Crop(*key, model, file, top, left, height, width, *case.size)
+        self._files.append((crop, png(pixels)))
+
+
+def most_detailed(hr: RgbArray, side: int = SIDE) -> Corner:
+    """Return the window of an image with the strongest gradients.
+
+    Windows lie on a grid of 16 pixels, so that the crops of one image at several scales, whose HR
+    differ by a few rows, show the same place; of equal ones the first counts.
+
+    Args:
+        hr: `(H, W, 3)` uint8.
+        side: Of the window in pixels, a multiple of 16; the image's own where that is less.
+    """
+    height, width = min(side, hr.shape[0]), min(side, hr.shape[1])
+    brightness = hr.sum(axis=2, dtype=np.int16)
+    strength = np.zeros_like(brightness)
+    strength[1:] += np.abs(np.diff(brightness, axis=0))
+    strength[:, 1:] += np.abs(np.diff(brightness, axis=1))
+    found = _window_sums(_window_sums(strength, height).T, width).T
+    row, column = np.unravel_index(int(found.argmax()), found.shape)
+    return int(row) * _STEP, int(column) * _STEP, height, width
+
+
+def _window_sums(strength: npt.NDArray[np.integer[Any]], length: int) -> npt.NDArray[np.int64]:
+    """Return the sums of columns over windows of rows, one row per window."""
+    starts = np.arange(0, strength.shape[0], _STEP)
+    blocks = np.add.reduceat(strength, starts, axis=0, dtype=np.int64)
+    windows = 1 + (strength.shape[0] - length) // _STEP
+    each = len(blocks) if windows == 1 else length // _STEP
+    return np.stack([blocks[n : n + each].sum(axis=0) for n in range(windows)])
+
+
+def cut(image: RgbArray, window: Corner) -> RgbArray:
+    """Return a window of an `(H, W, 3)` image."""
+    top, left, height, width = window
+    return image[top : top + height, left : left + width]
+
+
+def enlarged(case: Case, window: Corner) -> RgbArray:
+    """Return LR under a window of HR, every pixel as large as it is there; `(height, width, 3)`."""
+    lr = to_uint8(case.lr)
+    top, left, height, width = window
+    rows, columns = (
+        ((start + np.arange(count) + 0.5) * small / large).astype(int)
+        for start, count, small, large in (
+            (top, height, lr.shape[0], case.size[0]),
+            (left, width, lr.shape[1], case.size[1]),
+        )
+    )
+    return lr[np.ix_(rows, columns)]
+
+
+def _part(case: Case, output: Output, window: Corner) -> RgbArray:
+    """Return a window of SR; rendered alone where nothing of the run looks at SR as a whole."""
+    if output.image is None or output.rendered:
+        return cut(to_uint8(output.sr), window)
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices):  # numbers drawn for a picture move no measurement
+        try:
+            part = render_checked(output.image, window[2:], pixel_window(case.size, *window))
+        except Exception as error:  # an upsampler may be anybody's code
+            raise LiifBenchError(str(error)) from error
+    return to_uint8(as_scored(part, case.protocol))
+
+
+def png(pixels: RgbArray) -> bytes:
+    """Return an `(H, W, 3)` uint8 image as PNG, the same bytes every time."""
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(content, format="PNG", optimize=True)
+    return content.getvalue()
