@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from liif_bench.crops import INDEX
 from liif_bench.datasets.base import Item
 from liif_bench.datasets.root import find_folder
 from liif_bench.errors import LiifBenchError
@@ -28,7 +29,9 @@ def folder(root: Path, argument: str = "") -> tuple[Item, ...]:
 
 
 def image_files(path: Path, *, recursive: bool = True) -> list[Path]:
-    """Return the image files of a folder, by suffix, sorted; hidden ones are left out.
+    """Return the image files of a folder, by suffix, sorted.
+
+    Hidden ones are left out, and the example crops of runs that lie in the folder.
 
     Args:
         path: A folder that exists.
@@ -43,7 +46,8 @@ def image_files(path: Path, *, recursive: bool = True) -> list[Path]:
     files = visible_files(path, recursive=recursive)
     if not files:
         raise LiifBenchError(f"folder '{path}' is empty")
-    images = [file for file in files if is_image(file)]
+    crops = {file.parent for file in files if file.name == INDEX}
+    images = [file for file in files if is_image(file) and file.parent not in crops]
     if not images:
         kinds = ", ".join(sorted(EXTENSIONS))
         raise LiifBenchError(f"folder '{path}' holds no image ({kinds})")

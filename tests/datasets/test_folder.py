@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from liif_bench.crops import Crop, CropFolder
 from liif_bench.datasets import load_dataset
 from liif_bench.errors import LiifBenchError
 
@@ -149,3 +150,13 @@ def test_a_path_is_required(spec):
 
 def test_unknown_data_set():
     assert "did you mean folder" in refusal("foldr:x")
+
+
+def test_example_crops_of_a_run_in_the_folder_are_no_images(photo_folder):
+    """Or a run that is written beside the images would change what it measures."""
+    folder = photo_folder()
+    before = [item.name for item in load_dataset(f"folder:{folder}").items]
+    crop = Crop("d", "photo0", 4.0, "bicubic", "crop.png", 0, 0, 8, 8, 48, 64)
+    CropFolder(folder / "run").path.parent.mkdir()
+    CropFolder(folder / "run").add([(crop, (folder / "photo0.png").read_bytes())])
+    assert [item.name for item in load_dataset(f"folder:{folder}").items] == before
