@@ -1,6 +1,7 @@
 """Shared fixtures: where the reference images are, and upsamplers loaded once."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as liif_bench.__main__, before torch
@@ -13,6 +14,10 @@ from liif_bench.errors import WeightsUnavailableError
 from liif_bench.upsamplers import load_upsampler
 from liif_bench.upsamplers.base import Options
 from liif_bench.weights.fetch import ensure
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started by a shell in its background, where Ctrl-C is ignored, and tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_CI = os.environ.get("CI") == "true"
 
