@@ -7,9 +7,9 @@ the versions are drawn again (with replacement, the three metrics of an image to
 top of the baseline's values, so that a trial is a gate on a set of n images:
 
 - "nothing changed": differences of 0, and noise of 1e-4 dB (and 1e-6 for SSIM and LPIPS);
-- "no drop": the real differences less their mean, each image's with a random sign, so that
+- "images move": the real differences less their mean, each image's with a random sign, so that
   nothing is better or worse on average but every image moves as much as it really does;
-- "drop": the same, and every metric worse by a stated amount on average.
+- "lost": the same, and PSNR worse by a stated amount on average.
 
 Prints Markdown: the share of trials by what the gate says, at each number of images. The gate's
 default rules, its three cells corrected together. `--shrink 0.25` takes a quarter of the

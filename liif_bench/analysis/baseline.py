@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import differences, stored_protocol
@@ -35,13 +35,6 @@ class CellKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.dataset} x{self.scale:g} {self.upsampler} {self.metric}"
-
-
-def _number(value: Any) -> Any:
-    return {"inf": math.inf, "-inf": -math.inf}.get(value, value) if value is not None else value
-
-
-Value = Annotated[float, BeforeValidator(_number)]
 
 
 class Cell(BaseModel):
@@ -68,7 +61,7 @@ class Cell(BaseModel):
     variant: str
     higher_is_better: bool
     regime: Literal["in", "out"] | None = None
-    values: Mapping[str, Value]
+    values: Mapping[str, float]
     errors: Mapping[str, str] = {}
 
     @property
