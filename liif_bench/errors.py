@@ -18,6 +18,10 @@ class WeightsMismatchError(LiifBenchError):
     """A weights file or distribution does not have the sha256 that the registry states."""
 
 
+class TooLittleMemoryError(LiifBenchError):
+    """The host or a GPU has too little memory for what was asked."""
+
+
 class DataUnavailableError(LiifBenchError):
     """A data set is neither below the data root nor to be fetched.
 

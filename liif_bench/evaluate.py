@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from liif_bench.bench import Bench
 from liif_bench.datasets.base import Item
 from liif_bench.degrade import fit_pair, make_pair
-from liif_bench.errors import LiifBenchError, NotApplicableError, one_line
+from liif_bench.errors import LiifBenchError, NotApplicableError, TooLittleMemoryError, one_line
 from liif_bench.images import to_tensor
 from liif_bench.metrics.base import Case, Detailed, Metric, Output, as_scored, rows_of, sees_whole
 from liif_bench.profile import MAKING_LR, READING, Stopwatch, encode_stage, render_stage
@@ -29,32 +31,8 @@ from liif_bench.upsamplers.base import (
     render_checked,
 )
 
-
-@dataclass(frozen=True)
-class Bench:
-    """What every case of a run is measured with.
-
-    Attributes:
-        run: Name of the run, for the records.
-        suite: Name of the suite, for the records.
-        suite_version: Version of the suite, for the records.
-        protocol: How cases are made and scored.
-        upsamplers: Ready to encode.
-        metrics: Ready to score.
-        broken: Why a metric cannot be computed in this run, by name.
-        seed: Set before each case.
-        stopwatch: Counts the time of every stage.
-    """
-
-    run: str
-    suite: str
-    suite_version: int
-    protocol: Protocol
-    upsamplers: tuple[Upsampler, ...]
-    metrics: tuple[Metric, ...]
-    broken: dict[str, str]
-    seed: int
-    stopwatch: Stopwatch = field(default_factory=Stopwatch, compare=False)
+_TOO_LITTLE = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+"""What messages of PyTorch's allocators hold where there is too little memory."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +45,19 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Answer:
-    """An upsampler's answer to a case: an output or the reason why there is none."""
+    """An upsampler's answer to a case: an output or the reason why there is none.
+
+    Attributes:
+        output: SR, or what renders it.
+        seconds: Wall time that it took.
+        error: Why there is no output.
+        too_large: Whether the reason is that memory ran out.
+    """
 
     output: Output | None
     seconds: float | None
     error: str | None
+    too_large: bool = False
 
 
 def evaluate(
@@ -115,12 +101,12 @@ def measure_case(
     whole = any(map(sees_whole, bench.metrics))
     records = []
     details: dict[str, Table] = {}
-    for upsampler in bench.upsamplers:
+    for place, upsampler in enumerate(bench.upsamplers):
         on_step(upsampler.name)
         if case is None:
             answer = Answer(None, None, ready.error)
         else:
-            answer = answer_case(upsampler, case, bench.stopwatch, whole=whole)
+            answer = _answer_within_memory(bench, place, case, whole=whole)
         where = {"dataset": dataset, "item": item.name, "scale": scale, "upsampler": upsampler.name}
         told: set[tuple[str, str]] = set()
         for metric in bench.metrics:
@@ -170,8 +156,8 @@ def prepare(bench: Bench, item: Item, scale: float) -> Prepared:
     """Make a case as `make_case`; what it raises becomes the reason why there is none."""
     try:
         return Prepared(make_case(bench.protocol, item, scale, bench.stopwatch), None)
-    except LiifBenchError as error:
-        return Prepared(None, str(error))
+    except Exception as error:  # an image may be anybody's file
+        return Prepared(None, one_line(error))
 
 
 def make_case(
@@ -202,6 +188,28 @@ def make_case(
         return Case(protocol, scale, lr, to_tensor(cropped), source, item.labels, item.name)
 
 
+def _answer_within_memory(bench: Bench, place: int, case: Case, *, whole: bool) -> Answer:
+    """Let an upsampler answer; where memory runs out, again with half as much, and again."""
+    upsampler: Upsampler | None = bench.upsamplers[place]
+    memory = bench.memory
+    answer = Answer(None, None, None)
+    while upsampler is not None:
+        answer = answer_case(upsampler, case, bench.stopwatch, whole=whole)
+        if not answer.too_large:
+            break
+        free_memory()
+        upsampler = bench.with_less_memory(place, memory)
+        memory //= 2
+    return answer
+
+
+def free_memory() -> None:
+    """Give back what Python and CUDA hold and nobody uses, after memory has run out."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 def answer_case(
     upsampler: Upsampler,
     case: Case,
@@ -224,7 +232,7 @@ def answer_case(
         image = encode(upsampler, case, watch)
         rendered = render_encoded(upsampler, image, case, watch) if whole else None
     except LiifBenchError as error:
-        return Answer(None, None, str(error))
+        return Answer(None, None, str(error), isinstance(error, TooLittleMemoryError))
 
     def render() -> Tensor:
         sr = render_encoded(upsampler, image, case, watch) if rendered is None else rendered
@@ -266,7 +274,7 @@ def encode(upsampler: Upsampler, case: Case, stopwatch: Stopwatch | None = None)
                 return upsampler.encode_truth(case.hr)
             return encode_case(upsampler, request)
     except Exception as error:  # an upsampler may be anybody's code
-        raise LiifBenchError(one_line(error)) from error
+        raise _refusal(error) from error
 
 
 def render_encoded(
@@ -282,7 +290,25 @@ def render_encoded(
         with watch.stage(render_stage(upsampler.name)):
             return render_checked(image, case.size)
     except Exception as error:  # an upsampler may be anybody's code
-        raise LiifBenchError(one_line(error)) from error
+        raise _refusal(error) from error
+
+
+def _refusal(error: Exception) -> LiifBenchError:
+    """Return what an upsampler raised as an error of ours, which knows whether memory ran out."""
+    if ran_out_of_memory(error):
+        return TooLittleMemoryError(one_line(error))
+    return LiifBenchError(one_line(error))
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that there is too little memory, on the host or on a GPU.
+
+    PyTorch raises a plain `RuntimeError` where the host has too little, and one of a kind that
+    changed its name where a GPU has.
+    """
+    if isinstance(error, (MemoryError, TooLittleMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _TOO_LITTLE)
 
 
 def finish(sr: Tensor, protocol: Protocol) -> Output:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,48 @@ _STEP = 16  # pixels between the windows that are looked at
 Corner = tuple[int, int, int, int]
 """Top, left, height and width of a window in pixels."""
 
-Keep = Callable[[Case, str, Output], None]
-"""Shown a case, the name of an upsampler and its output."""
+
+@dataclass(frozen=True)
+class Picture:
+    """A crop as it was cut, before it has a file.
+
+    Attributes:
+        model: Name of the upsampler, `HR` or `LR`.
+        window: Top, left, height and width in pixels of HR.
+        size: `(H, W)` of HR.
+        png: The picture, encoded.
+    """
+
+    model: str
+    window: Corner
+    size: tuple[int, int]
+    png: bytes
+
+
+class Cutter:
+    """Cuts the crops of one case, where it is measured."""
+
+    def __init__(self) -> None:
+        self.pictures: list[Picture] = []
+
+    def keep(self, case: Case, model: str, output: Output) -> None:
+        """Cut the window of an upsampler's output; before the first one those of HR and LR."""
+        if not self.pictures:
+            hr = to_uint8(case.hr)
+            window = most_detailed(hr)
+            self._add(HR, window, case, cut(hr, window))
+            self._add(LR, window, case, enlarged(case, window))
+        if model.upper() in (HR, LR):  # HR itself among the upsamplers, or a name that misleads
+            return
+        window = self.pictures[0].window
+        try:
+            sr = _part(case, output, window)
+        except LiifBenchError:  # it renders nothing, of which the records know
+            return
+        self._add(model, window, case, sr)
+
+    def _add(self, model: str, window: Corner, case: Case, pixels: RgbArray) -> None:
+        self.pictures.append(Picture(model, window, case.size, png(pixels)))
 
 
 class Examples:
@@ -43,57 +84,26 @@ class Examples:
             (dataset.name, item.name) for dataset in datasets for item in dataset.items[:count]
         }
         self._folder = CropFolder(run) if self._wanted else None
-        self._files: list[tuple[Crop, bytes]] = []
 
-    def of(self, key: CaseKey) -> Keep | None:
-        """Return what is shown a case's outputs, None for a case of which no crops are kept."""
-        self._files = []
-        if self._folder is None or key[:2] not in self._wanted:
-            return None
-        folder = self._folder
+    def wanted(self, key: CaseKey) -> bool:
+        """Whether crops are kept of a case."""
+        return key[:2] in self._wanted
 
-        def keep(case: Case, model: str, output: Output) -> None:
-            if not self._files:
-                hr = to_uint8(case.hr)
-                window = most_detailed(hr)
-                self._add(folder, key, HR, window, case, cut(hr, window))
-                self._add(folder, key, LR, window, case, enlarged(case, window))
-            if model.upper() in (HR, LR):  # HR itself among the upsamplers, or a name that misleads
-                return
-            first = self._files[0][0]
-            window = first.top, first.left, first.height, first.width
-            try:
-                sr = _part(case, output, window)
-            except LiifBenchError:  # it renders nothing, of which the records know
-                return
-            self._add(folder, key, model, window, case, sr)
-
-        return keep
-
-    def write(self) -> None:
-        """Write what was kept of the case that `of` was last asked about.
+    def write(self, key: CaseKey, pictures: Sequence[Picture]) -> None:
+        """Write what was cut from a case.
 
         Raises:
             LiifBenchError: The folder cannot be written.
         """
-        if self._folder is not None and self._files:
-            self._folder.add(self._files)
-        self._files = []
-
-    def _add(
-        self,
-        folder: CropFolder,
-        key: CaseKey,
-        model: str,
-        window: Corner,
-        case: Case,
-        pixels: RgbArray,
-    ) -> None:
-        top, left, height, width = window
-        taken = {crop.file.casefold() for crop, _ in self._files}
-        file = folder.free_file(key, model, taken)
-        crop = Crop(*key, model, file, top, left, height, width, *case.size)
-        self._files.append((crop, png(pixels)))
+        if self._folder is None or not pictures:
+            return
+        files: list[tuple[Crop, bytes]] = []
+        for picture in pictures:
+            taken = {crop.file.casefold() for crop, _ in files}
+            file = self._folder.free_file(key, picture.model, taken)
+            crop = Crop(*key, picture.model, file, *picture.window, *picture.size)
+            files.append((crop, picture.png))
+        self._folder.add(files)
 
 
 def most_detailed(hr: RgbArray, side: int = SIDE) -> Corner:

@@ -35,6 +35,7 @@ class Stopwatch:
     """
 
     def __init__(self, device: str = "cpu") -> None:
+        self.device = device
         self._cuda = device if device.startswith("cuda") else None
         self._seconds: dict[str, float] = {}
         self._lock = Lock()

@@ -10,13 +10,17 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from io import FileIO
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import IO, TYPE_CHECKING, Any
 
-from liif_bench.errors import LiifBenchError
+from liif_bench.errors import LiifBenchError, one_line, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +33,8 @@ RECORDS = "records.parquet"
 
 GIVEN_LR = "given"
 NOT_APPLICABLE = "not applicable: "
+
+_BATCH = 10_000  # records that are turned into columns at once
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,19 @@ class Record:
         return self.error is not None and not self.error.startswith(NOT_APPLICABLE)
 
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    name: {
+        "str": (str,),
+        "int": (int,),
+        "float": (float, int),
+        "bool": (bool,),
+        "str | None": (str, NoneType),
+        "int | None": (int, NoneType),
+        "float | None": (float, int, NoneType),
+    }[annotation]
+    for name, annotation in Record.__annotations__.items()
+}
+
 COLUMNS = tuple(column.name for column in fields(Record))
 
 _DTYPES = {
@@ -127,11 +146,29 @@ class CaseRows:
     details: dict[str, Table] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a finished case stands in the journal.
+
+    Attributes:
+        start: First byte of its line.
+        length: Bytes of the line, without its end.
+        failures: How many of its records are failures.
+        number: Its place in the plan, from 0; -1 in journals that were written without.
+    """
+
+    start: int
+    length: int
+    failures: int
+    number: int = -1
+
+
 class Journal:
     """The append-only file of finished cases: one JSON line per case, whole or not at all.
 
     A line that a kill cut short is dropped when the journal is opened again. When a case stands
-    in it twice (after ``--retry-errors``), the later line counts.
+    in it twice (after ``--retry-errors``), the later line counts. It is read line by line, so that
+    a long one takes no more memory than a short one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -147,54 +184,165 @@ class Journal:
         Raises:
             LiifBenchError: A line other than the last is damaged, or of another schema.
         """
-        cases: dict[CaseKey, CaseRows] = {}
-        for number, line in enumerate(self._whole_lines(), start=1):
-            try:
-                entry = json.loads(line)
-                rows = [Record(**row) for row in entry["records"]]
-                key = (entry["dataset"], entry["item"], entry["scale"])
-                cases[key] = CaseRows(rows, entry.get("details", {}))
-            except (ValueError, KeyError, TypeError) as error:
-                raise LiifBenchError(
-                    f"'{self.path}' line {number} is damaged ({error});"
-                    " start anew with another --out"
-                ) from error
-        return cases
+        return {key: rows for key, _, rows in self._entries()}
+
+    def places(self) -> dict[CaseKey, Place]:
+        """Return where the finished cases stand, in the order in which they first do.
+
+        Raises:
+            LiifBenchError: As `read_cases`.
+        """
+        return {key: place for key, place, _ in self._entries()}
+
+    def rows(self, places: Iterable[Place]) -> Iterator[CaseRows]:
+        """Yield what stands at places of the journal, reading each when it is asked for."""
+        with self.path.open("rb") as file:
+            for place in places:
+                file.seek(place.start)
+                yield _entry(file.read(place.length))[1]
 
     def append(
         self,
         key: CaseKey,
         records: Iterable[Record],
         details: Mapping[str, Table] | None = None,
-    ) -> None:
-        """Add one finished case and see it onto the disk."""
+        number: int = -1,
+    ) -> Place:
+        """Add one finished case and see it onto the disk, whole or not at all.
+
+        Args:
+            key: Data set, item, scale.
+            records: Its rows.
+            details: What metrics keep beside them.
+            number: Its place in the plan, from 0; -1 where it has none.
+
+        Raises:
+            LiifBenchError: The disk is full, or the file cannot be written.
+        """
         dataset, item, scale = key
+        rows = list(records)
         entry: dict[str, Any] = {
             "dataset": dataset,
             "item": item,
             "scale": scale,
-            "records": [asdict(record) for record in records],
+            "records": [asdict(record) for record in rows],
         }
+        if number >= 0:
+            entry["number"] = number
         if details:
             entry["details"] = details
-        with self.path.open("ab") as file:
-            file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        line = json.dumps(entry, ensure_ascii=False).encode()
+        with writing(self.path), self.path.open("ab", buffering=0) as file:
+            start = file.tell()
+            try:
+                _write_all(file, line + b"\n")
+                os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):  # else the next command drops the cut line
+                    os.truncate(self.path, start)
+                raise
+        return Place(start, len(line), sum(row.is_failure for row in rows), number)
 
     def drop_cut_line(self) -> None:
-        """Remove what a kill left of an unfinished last line, so that appending is safe."""
+        """Remove what a kill left of an unfinished last line, so that appending is safe.
+
+        Raises:
+            LiifBenchError: The file cannot be written.
+        """
         if not self.path.exists():
             return
-        whole = sum(len(line) + 1 for line in self._whole_lines())
+        whole = sum(len(line) for line in self._whole_lines())
         if whole != self.path.stat().st_size:
-            os.truncate(self.path, whole)
+            with writing(self.path):
+                os.truncate(self.path, whole)
 
-    def _whole_lines(self) -> list[bytes]:
+    def _entries(self) -> Iterator[tuple[CaseKey, Place, CaseRows]]:
+        """Yield every whole line: its case, where it stands and what it holds."""
+        start = 0
+        for number, line in enumerate(self._whole_lines(), start=1):
+            try:
+                key, rows, place_in_plan = _entry(line)
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise LiifBenchError(
+                    f"'{self.path}' line {number} is damaged ({one_line(error)}): take the line out"
+                    " to have its case measured again, or start anew with another --out"
+                ) from error
+            failures = sum(row.is_failure for row in rows.records)
+            yield key, Place(start, len(line) - 1, failures, place_in_plan), rows
+            start += len(line)
+
+    def _whole_lines(self) -> Iterator[bytes]:
+        """Yield the lines that have their end, with it."""
         if not self.path.exists():
-            return []
-        *lines, _cut = self.path.read_bytes().split(b"\n")
-        return lines
+            return
+        try:
+            with self.path.open("rb") as file:
+                for line in file:
+                    if line.endswith(b"\n"):
+                        yield line
+        except OSError as error:
+            raise LiifBenchError(f"cannot read '{self.path}': {error.strerror}") from error
+
+
+def _write_all(file: FileIO, content: bytes) -> None:
+    """Write everything; a disk that fills up takes a part of it first.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _entry(line: bytes) -> tuple[CaseKey, CaseRows, int]:
+    """Read a line of a journal.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is damaged, or of another schema.
+    """
+    entry = json.loads(line)
+    rows = [read_record(row) for row in entry["records"]]
+    dataset, item, scale = entry["dataset"], entry["item"], entry["scale"]
+    number, details = entry.get("number", -1), entry.get("details", {})
+    if not (isinstance(dataset, str) and isinstance(item, str) and isinstance(scale, (int, float))):
+        raise TypeError("it names no case")
+    if any((row.dataset, row.item, row.scale) != (dataset, item, scale) for row in rows):
+        raise ValueError("it holds a record of another case")
+    if not isinstance(number, int) or not isinstance(details, dict):
+        raise TypeError("its number or details are none")
+    return (dataset, item, float(scale)), CaseRows(rows, details), number
+
+
+def read_record(row: Mapping[str, Any]) -> Record:
+    """Make a record of what a file holds.
+
+    Raises:
+        TypeError: A field is missing, unknown or of another type.
+    """
+    record = Record(**row)
+    for name, allowed in _TYPES.items():
+        value = getattr(record, name)
+        # a truth value is an int to Python, and no number of a record
+        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            raise TypeError(f"{name} is {shorten(repr(value), 40)}")
+    return record
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Turn what the disk says against a file of a run into one line.
+
+    Raises:
+        LiifBenchError: The file cannot be written: the disk is full, say, or the folder is gone.
+    """
+    try:
+        yield path
+    except OSError as error:
+        raise LiifBenchError(
+            f"cannot write '{path}': {error.strerror or error}; finished cases are kept, and the"
+            " same command goes on from them when this is mended"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -213,34 +361,62 @@ class Run:
     def records(self) -> pd.DataFrame:
         """One row per case x upsampler x metric, columns `COLUMNS`.
 
-        Read from `records.parquet`, or from the journal while the run is unfinished.
-        """
-        import pandas as pd
+        Read from `records.parquet`, or from the journal, which is the truth, while the run is
+        unfinished or where that file is missing or damaged.
 
-        stored = self.path / RECORDS
-        if stored.exists():
-            return pd.read_parquet(stored).reindex(columns=list(COLUMNS))  # older ones lack some
-        cases = Journal(self.path / JOURNAL).read()
+        Raises:
+            LiifBenchError: Neither can be read.
+        """
+        stored = self._stored(RECORDS)
+        if stored is not None:
+            return stored.reindex(columns=list(COLUMNS))  # older ones lack some
+        cases = self._journal.read()
         return to_frame(record for rows in cases.values() for record in rows)
 
     def details(self, name: str) -> pd.DataFrame:
         """Return a table that metrics keep beside the records, such as "views".
 
-        Read from its file, or from the journal while the run is unfinished; empty where no metric
-        of the run keeps it.
+        Read from its file, or from the journal as `records` is; empty where no metric of the run
+        keeps it.
+
+        Raises:
+            LiifBenchError: Neither can be read.
         """
         import pandas as pd
 
-        stored = self.path / f"{name}.parquet"
-        if stored.exists():
-            return pd.read_parquet(stored)
-        cases = Journal(self.path / JOURNAL).read_cases().values()
+        stored = self._stored(f"{name}.parquet")
+        if stored is not None:
+            return stored
+        cases = self._journal.read_cases().values()
         return pd.DataFrame(joined(rows.details.get(name, {}) for rows in cases))
 
     @property
     def finished(self) -> bool:
         """Whether every case of the plan has its records."""
         return bool(self.manifest.get("finished"))
+
+    @property
+    def _journal(self) -> Journal:
+        return Journal(self.path / JOURNAL)
+
+    def _stored(self, name: str) -> pd.DataFrame | None:
+        """Return a table of the folder; None where it is not there, out of date or damaged."""
+        import pandas as pd
+        import pyarrow as pa
+
+        path = self.path / name
+        has_journal = self._journal.path.is_file()
+        if not path.is_file() or (has_journal and not self.finished):
+            return None
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            if not has_journal:
+                raise LiifBenchError(
+                    f"'{path}' is damaged ({one_line(error)}), and there is no {JOURNAL} beside it"
+                    " to make it anew from"
+                ) from error
+            return None
 
 
 def load_run(path: str | Path) -> Run:
@@ -285,24 +461,53 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest whole or not at all."""
+    """Write the manifest whole or not at all.
+
+    Raises:
+        LiifBenchError: The file cannot be written.
+    """
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    write_whole(folder / MANIFEST, text.encode())
+    with writing(folder / MANIFEST) as path:
+        write_whole(path, text.encode())
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> None:
-    """Write `records.parquet` whole or not at all."""
-    write_table(folder / RECORDS, to_frame(records))
+    """Write `records.parquet` whole or not at all, in memory that does not grow with them.
+
+    Raises:
+        LiifBenchError: The file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.Schema.from_pandas(to_frame([]), preserve_index=False)
+    for position, column in enumerate(fields(Record)):
+        if "str" in column.type:  # pandas cannot tell what an empty column of objects holds
+            schema = schema.set(position, pa.field(column.name, pa.string()))
+    left = iter(records)
+    with (
+        writing(folder / RECORDS) as path,
+        whole_file(path) as file,
+        pq.ParquetWriter(file, schema) as writer,
+    ):
+        while batch := list(islice(left, _BATCH)):
+            table = pa.Table.from_pandas(to_frame(batch), schema, preserve_index=False)
+            writer.write_table(table)
 
 
 def write_details(folder: Path, cases: Iterable[CaseRows]) -> None:
-    """Write every table that the cases keep beside their records, each whole or not at all."""
+    """Write every table that the cases keep beside their records, each whole or not at all.
+
+    Raises:
+        LiifBenchError: A file cannot be written.
+    """
     import pandas as pd
 
-    kept = [rows.details for rows in cases]
-    for name in dict.fromkeys(name for details in kept for name in details):
+    kept = [rows.details for rows in cases if rows.details]
+    for name in dict.fromkeys(chain.from_iterable(kept)):
         table = joined(details.get(name, {}) for details in kept)
-        write_table(folder / f"{name}.parquet", pd.DataFrame(table))
+        with writing(folder / f"{name}.parquet") as path:
+            write_table(path, pd.DataFrame(table))
 
 
 def joined(tables: Iterable[Table]) -> Table:
@@ -328,13 +533,29 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a kill at any moment leaves either the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as file:
+    """Write a file so that a kill at any moment leaves either the old one or the new one.
+
+    Raises:
+        OSError: It cannot be written; the old one is as it was.
+    """
+    with whole_file(path) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing that takes its place when the block ends well; see `write_whole`."""
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 
 from liif_bench.analysis.baseline import cells_of
 from liif_bench.analysis.gate import Outcome, gate, read_rules
+from liif_bench.bench import Bench
 from liif_bench.datasets import load_dataset
-from liif_bench.evaluate import Bench, measure_case, prepare
+from liif_bench.evaluate import measure_case, prepare
 from liif_bench.metrics import load_metric
 from liif_bench.protocol import load_protocol
 from liif_bench.records import to_frame

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import liif_bench
+from liif_bench import bench as bench_module
 from liif_bench import evaluate as evaluate_module
 from liif_bench import harness
 from liif_bench.errors import LiifBenchError
@@ -134,7 +135,7 @@ class TestDetails:
 
         def go(*metrics, **wishes):
             ready = {metric.name: metric for metric in metrics}
-            monkeypatch.setattr(harness, "load_metric", lambda name, device: ready[name])
+            monkeypatch.setattr(bench_module, "load_metric", lambda name, device: ready[name])
             plan = make_plan(
                 scales=[2, 3], models=FAST["models"], metrics=["psnr", "ssim"], data=[photos],
                 device="cpu",
@@ -449,8 +450,9 @@ def test_killed_at_any_moment_and_continued_equals_unbroken(photo_folder, tmp_pa
 
 
 def test_a_plug_in_that_misbehaves_is_an_error_record(photos, tmp_path):
+    from liif_bench.bench import Bench
     from liif_bench.datasets import load_dataset
-    from liif_bench.evaluate import Bench, evaluate
+    from liif_bench.evaluate import evaluate
     from liif_bench.metrics import load_metric
     from liif_bench.protocol import load_protocol
 

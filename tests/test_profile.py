@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 
 import liif_bench
+from liif_bench import bench as bench_module
 from liif_bench import harness
+from liif_bench.bench import Bench
 from liif_bench.datasets import load_dataset
-from liif_bench.evaluate import Bench, evaluate
+from liif_bench.engines import local, work
+from liif_bench.evaluate import evaluate
 from liif_bench.metrics import load_metric
 from liif_bench.profile import BACKGROUND, ELSE, WAITING, Stopwatch
 from liif_bench.progress import silent
@@ -120,7 +123,7 @@ def watched(monkeypatch, photos, tmp_path):
             seen.append(sum(one() is not None for one in cases))
             return 1.0
 
-    monkeypatch.setattr(harness, "load_metric", lambda name, device: Watcher())
+    monkeypatch.setattr(bench_module, "load_metric", lambda name, device: Watcher())
     plan = make_plan(
         scales=[2, 3], models=["bicubic", "nearest"], metrics=["psnr"], data=[photos], device="cpu"
     )
@@ -136,7 +139,7 @@ def test_a_case_is_let_go_when_the_next_is_measured(watched):
 
 def test_cases_are_made_in_another_thread_at_most_one_ahead(photos, tmp_path, monkeypatch):
     events = []
-    prepare, measure = harness.prepare, harness.measure_case
+    prepare, measure = local.prepare, work.measure_case
 
     def preparing(*arguments):
         events.append(("made", threading.current_thread() is threading.main_thread()))
@@ -148,8 +151,8 @@ def test_cases_are_made_in_another_thread_at_most_one_ahead(photos, tmp_path, mo
         events.append(("measured", True))
         return done
 
-    monkeypatch.setattr(harness, "prepare", preparing)
-    monkeypatch.setattr(harness, "measure_case", measuring)
+    monkeypatch.setattr(local, "prepare", preparing)
+    monkeypatch.setattr(work, "measure_case", measuring)
     liif_bench.run(scales=[2], data=[photos], out=tmp_path / "out", **FAST)
     names = [name for name, _ in events]
     assert names == ["made", "made", "measured", "made", "measured", "measured"]

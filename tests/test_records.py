@@ -64,10 +64,10 @@ def journal(tmp_path):
 def test_a_journal_gives_back_what_it_was_given(journal):
     rows = [record(), record(metric="ssim", value=None, error="why"), record(value=math.inf)]
     journal.append(KEY, rows)
-    journal.append(("sample", "ünïcode \n x", 2.5), [record(item="ünïcode \n x")])
+    journal.append(("sample", "ünïcode \n x", 2.5), [record(item="ünïcode \n x", scale=2.5)])
     assert journal.read() == {
         KEY: rows,
-        ("sample", "ünïcode \n x", 2.5): [record(item="ünïcode \n x")],
+        ("sample", "ünïcode \n x", 2.5): [record(item="ünïcode \n x", scale=2.5)],
     }
 
 

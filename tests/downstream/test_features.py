@@ -7,6 +7,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from liif_bench.analysis.features import FeatureResults, Way, feature_results
+from liif_bench.bench import Bench
 from liif_bench.datasets import load_dataset
 from liif_bench.datasets.base import Item
 from liif_bench.downstream.encoders import load_encoder
@@ -20,7 +21,7 @@ from liif_bench.downstream.features import (
 )
 from liif_bench.downstream.routes import ROUTES, bilateral, bilinear, low, tiled, whole
 from liif_bench.errors import LiifBenchError, NotApplicableError
-from liif_bench.evaluate import Bench, measure_case
+from liif_bench.evaluate import measure_case
 from liif_bench.images import to_tensor
 from liif_bench.metrics import load_metric
 from liif_bench.metrics.base import Case, Output, rows_of

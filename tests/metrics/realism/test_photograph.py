@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.special import expit
 
+from liif_bench.bench import Bench
 from liif_bench.datasets import load_dataset
 from liif_bench.downstream.encoders import load_encoder
 from liif_bench.errors import LiifBenchError, NotApplicableError
-from liif_bench.evaluate import Bench, measure_case
+from liif_bench.evaluate import measure_case
 from liif_bench.images import to_tensor
 from liif_bench.metrics import load_metric
 from liif_bench.metrics.base import Case, Output

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from liif_bench.bench import Bench
 from liif_bench.datasets.base import Item
 from liif_bench.errors import LiifBenchError
-from liif_bench.evaluate import Bench, answer_case, evaluate, make_case
+from liif_bench.evaluate import answer_case, evaluate, make_case
 from liif_bench.images import write_rgb
 from liif_bench.metrics import load_metric
 from liif_bench.protocol import load_protocol
