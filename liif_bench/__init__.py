@@ -42,6 +42,12 @@ def run(
     seed: int = 0,
     retry_errors: bool = False,
     crops: int = DEFAULT_CROPS,
+    engine: str = "local",
+    workers: int | None = None,
+    threads: int | None = None,
+    case_limit: float | None = None,
+    most_rss: int | None = None,
+    shard: str | None = None,
     progress: bool = True,
 ) -> Run:
     """Run a suite, or continue the run in `out`.
@@ -64,6 +70,12 @@ def run(
         seed: For whatever draws random numbers.
         retry_errors: Measure again the finished cases that hold an error.
         crops: Images of each data set that small example crops are kept of; 0 for none.
+        engine: Where cases are measured, "local", "processes" or "ray"; it changes no number.
+        workers: Cases at work at a time; one per core where None.
+        threads: Of PyTorch, per worker; the cores shared evenly where None.
+        case_limit: Seconds after which a case is an error and its worker is replaced.
+        most_rss: Bytes that a worker may have resident after a case before it is replaced.
+        shard: Part of the plan to measure, such as "2/3"; see ``liif-bench merge``.
         progress: Show a bar on standard error.
 
     Returns:
@@ -71,14 +83,18 @@ def run(
 
     Raises:
         LiifBenchError: Wrong names or numbers, data that cannot be opened, a model that cannot be
-            loaded, an `out` that belongs to another run.
+            loaded, an `out` that belongs to another run, a folder that cannot be written.
     """
     from rich.console import Console
 
+    from liif_bench.engines import EngineOptions, make_engine
     from liif_bench.harness import run_plan
     from liif_bench.progress import Bars, silent
+    from liif_bench.shards import parse_shard
     from liif_bench.suite import make_plan
 
+    options = EngineOptions(engine, workers, threads, case_limit, most_rss)
+    part = None if shard is None else parse_shard(shard)
     plan = make_plan(
         suite,
         scales=scales,
@@ -97,6 +113,8 @@ def run(
     return run_plan(
         plan,
         None if out is None else Path(out),
+        engine=make_engine(options),
+        shard=part,
         retry_errors=retry_errors,
         crops=crops,
         command=["liif_bench.run"],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from liif_bench.errors import LiifBenchError
@@ -139,6 +139,30 @@ class CropFolder:
                 (self.path / file).unlink(missing_ok=True)
         except OSError as error:
             raise LiifBenchError(f"cannot write '{self.path}': {error.strerror}") from error
+
+    def copy(self, other: CropFolder) -> None:
+        """Take over the crops of another run that are not here yet.
+
+        Raises:
+            LiifBenchError: A file cannot be read or written.
+        """
+        new: dict[CaseKey, list[Crop]] = {}
+        for crop in other.crops:
+            if (*crop.case, crop.model) not in self._crops:
+                new.setdefault(crop.case, []).append(crop)
+        for case, crops in new.items():
+            files: list[tuple[Crop, bytes]] = []
+            for crop in crops:
+                taken = {each.file.casefold() for each, _ in files}
+                file = self.free_file(case, crop.model, taken)
+                try:
+                    content = (other.path / crop.file).read_bytes()
+                except OSError as error:
+                    raise LiifBenchError(
+                        f"cannot read '{other.path / crop.file}': {error.strerror}"
+                    ) from error
+                files.append((replace(crop, file=file), content))
+            self.add(files)
 
 
 def crops_by_case(crops: Iterable[Crop]) -> Mapping[CaseKey, Mapping[str, Crop]]:

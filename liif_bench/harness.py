@@ -102,6 +102,7 @@ def run_plan(
             Task(number, dataset, item, scale, examples.wanted((dataset, item.name, scale)))
             for number, (dataset, item, scale) in enumerate(cases)
         ]
+        manifest["plan_cases"] = len(tasks)
         if shard is not None:
             tasks = shard.part(tasks)
         journal = Journal(folder / JOURNAL)
@@ -166,7 +167,9 @@ def _measure(
             for outcome in outcomes:
                 task, rows = outcome.task, outcome.rows
                 examples.write(task.key, outcome.pictures)
-                place = journal.append(task.key, rows.records, rows.details, task.number)
+                place = journal.append(
+                    task.key, rows.records, rows.details, task.number, outcome.stages
+                )
                 done[task.key] = place
                 spent += outcome.seconds
                 peak = max(peak, outcome.peak_rss)

@@ -148,6 +148,7 @@ def _differing_fields(
 
 
 def now() -> str:
+    """Return the time of day (UTC), as manifests write it."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 from threading import Event, Thread
 from typing import IO, Any, Protocol
 
@@ -24,6 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from liif_bench.board import Board, Snapshot
+from liif_bench.errors import LiifBenchError
 
 FIRST_LINE = 10.0  # seconds after which a run that is not on a terminal says how far it is
 EVERY = 30.0  # seconds between its lines from then on
@@ -151,6 +154,29 @@ class JsonLog:
         stamp = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         self._file.write(json.dumps({"time": stamp, **event}, ensure_ascii=False) + "\n")
         self._file.flush()
+
+
+@contextmanager
+def logging_to(target: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Open the log of a run for as long as the block lasts.
+
+    Args:
+        target: A file, which is appended to; "-" for standard error; None for no log.
+
+    Raises:
+        LiifBenchError: The file cannot be written.
+    """
+    if target is None:
+        yield lambda _: None
+    elif str(target) == "-":
+        yield JsonLog(sys.stderr)
+    else:
+        try:
+            file = target.open("a", encoding="utf-8")
+        except OSError as error:
+            raise LiifBenchError(f"cannot write --json-log '{target}': {error.strerror}") from error
+        with file:
+            yield JsonLog(file)
 
 
 def live_view(state: Snapshot) -> RenderableType:

@@ -140,10 +140,12 @@ class CaseRows:
     Attributes:
         records: One per upsampler x metric.
         details: What metrics keep beside their values: tables by name.
+        stages: Wall seconds by stage that the case took; empty in journals written without.
     """
 
     records: list[Record]
     details: dict[str, Table] = field(default_factory=dict)
+    stages: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,7 @@ class Journal:
         records: Iterable[Record],
         details: Mapping[str, Table] | None = None,
         number: int = -1,
+        stages: Mapping[str, float] | None = None,
     ) -> Place:
         """Add one finished case and see it onto the disk, whole or not at all.
 
@@ -215,6 +218,7 @@ class Journal:
             records: Its rows.
             details: What metrics keep beside them.
             number: Its place in the plan, from 0; -1 where it has none.
+            stages: Wall seconds by stage that it took.
 
         Raises:
             LiifBenchError: The disk is full, or the file cannot be written.
@@ -231,6 +235,8 @@ class Journal:
             entry["number"] = number
         if details:
             entry["details"] = details
+        if stages:
+            entry["stages"] = {name: round(seconds, 6) for name, seconds in stages.items()}
         line = json.dumps(entry, ensure_ascii=False).encode()
         with writing(self.path), self.path.open("ab", buffering=0) as file:
             start = file.tell()
@@ -305,13 +311,14 @@ def _entry(line: bytes) -> tuple[CaseKey, CaseRows, int]:
     rows = [read_record(row) for row in entry["records"]]
     dataset, item, scale = entry["dataset"], entry["item"], entry["scale"]
     number, details = entry.get("number", -1), entry.get("details", {})
+    stages = entry.get("stages", {})
     if not (isinstance(dataset, str) and isinstance(item, str) and isinstance(scale, (int, float))):
         raise TypeError("it names no case")
     if any((row.dataset, row.item, row.scale) != (dataset, item, scale) for row in rows):
         raise ValueError("it holds a record of another case")
-    if not isinstance(number, int) or not isinstance(details, dict):
-        raise TypeError("its number or details are none")
-    return (dataset, item, float(scale)), CaseRows(rows, details), number
+    if not (isinstance(number, int) and isinstance(details, dict) and isinstance(stages, dict)):
+        raise TypeError("its number, details or stages are none")
+    return (dataset, item, float(scale)), CaseRows(rows, details, stages), number
 
 
 def read_record(row: Mapping[str, Any]) -> Record:
@@ -394,6 +401,11 @@ class Run:
     def finished(self) -> bool:
         """Whether every case of the plan has its records."""
         return bool(self.manifest.get("finished"))
+
+    @property
+    def cases_done(self) -> int:
+        """How many cases have been measured."""
+        return len(self._journal.places())
 
     @property
     def _journal(self) -> Journal:

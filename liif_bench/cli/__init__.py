@@ -24,6 +24,7 @@ from liif_bench.cli import (
     realism,
     report,
     resolution,
+    scale,
     utility,
     weights,
     zoom,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from liif_bench.records import Run
     from liif_bench.reports.tables import Table
 
+_ENGINES = "Engine: where and how many at a time"
+
 app = typer.Typer(
     help=(
         "Measure what happens to an image when a network zooms into it: PSNR, SSIM, LPIPS and what"
@@ -58,6 +61,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class EngineChoice(str, Enum):
+    """Where cases are measured."""
+
+    local = "local"
+    processes = "processes"
+    ray = "ray"
 
 
 class PrecisionChoice(str, Enum):
@@ -177,9 +188,85 @@ def run(
             min=0, help="Images of each data set that small example crops are kept of; 0: none."
         ),
     ] = DEFAULT_CROPS,
+    engine: Annotated[
+        EngineChoice,
+        typer.Option(
+            help="Where cases are measured: this process, several on this machine, or a Ray"
+            " cluster. Numbers do not depend on it.",
+            rich_help_panel=_ENGINES,
+        ),
+    ] = EngineChoice.local,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Cases at work at a time; one per core by default.",
+            show_default=False,
+            rich_help_panel=_ENGINES,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Of PyTorch, per worker; the cores shared evenly by default.",
+            show_default=False,
+            rich_help_panel=_ENGINES,
+        ),
+    ] = None,
+    case_limit: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds after which a case is an error and its worker is replaced.",
+            show_default=False,
+            rich_help_panel=_ENGINES,
+        ),
+    ] = None,
+    recycle: Annotated[
+        str | None,
+        typer.Option(
+            help="Replace a worker that has more memory resident after a case, as 4GiB.",
+            show_default=False,
+            rich_help_panel=_ENGINES,
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="'auto' or HOST:PORT of a Ray cluster; one of this machine by default.",
+            show_default=False,
+            rich_help_panel=_ENGINES,
+        ),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            help="GPUs that each worker of Ray asks for, such as 0.5.",
+            show_default=False,
+            rich_help_panel=_ENGINES,
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            help="Measure one part, such as 2/3; 'merge' makes one run of all parts.",
+            show_default=False,
+            rich_help_panel=_ENGINES,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show the plan and what it will take; measure nothing."),
+    ] = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the time went, after the results.")
     ] = False,
+    json_log: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that gets a JSON object per event, '-' for standard error.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
 ) -> None:
     """Measure models on images and print the table.
@@ -190,7 +277,20 @@ def run(
     """
     from rich.console import Console
 
+    from liif_bench.engines import EngineOptions, make_engine
+    from liif_bench.shards import parse_shard
     from liif_bench.suite import make_plan, parse_memory, parse_scales, split_names
+
+    options = EngineOptions(
+        name=engine.value,
+        workers=workers,
+        threads=threads,
+        case_limit=case_limit,
+        most_rss=None if recycle is None else parse_memory(recycle),
+        ray_address=ray_address,
+        gpus_per_worker=gpus_per_worker,
+    )
+    shard = None if part is None else parse_shard(part)
 
     plan = make_plan(
         suite,
@@ -207,21 +307,30 @@ def run(
         protocol=scoring,
         seed=seed,
     )
+    if dry_run:
+        from liif_bench.cli.scale import show_plan
+
+        show_plan(plan, options, shard)
+        return
     console = Console(stderr=True, quiet=quiet)
     with console.status("starting torch"):
         from liif_bench.harness import fresh_folder, run_plan
-        from liif_bench.progress import Bars
+        from liif_bench.progress import Bars, logging_to
         from liif_bench.reports.tables import build_tables
     folder = out or fresh_folder(plan.suite)
     try:
-        finished = run_plan(
-            plan,
-            folder,
-            retry_errors=retry_errors,
-            crops=crops,
-            command=["liif-bench", *sys.argv[1:]],
-            progress=Bars(console),
-        )
+        with logging_to(json_log) as log:
+            finished = run_plan(
+                plan,
+                folder,
+                engine=make_engine(options),
+                shard=shard,
+                retry_errors=retry_errors,
+                crops=crops,
+                command=["liif-bench", *sys.argv[1:]],
+                progress=Bars(console),
+                log=log,
+            )
     except KeyboardInterrupt:
         print(f"interrupted: to go on, give the same command with --out {folder}", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -236,13 +345,14 @@ def run(
 
 
 def _write_tables(run: Run, tables: Sequence[Table]) -> list[Path]:
-    from liif_bench.records import RECORDS, write_whole
+    from liif_bench.records import RECORDS, write_whole, writing
     from liif_bench.reports.formats import render
 
     written = [run.path / RECORDS]
     for name, style in (("table.md", "markdown"), ("table.csv", "csv")):
-        write_whole(run.path / name, render(tables, style).encode())
-        written.append(run.path / name)
+        with writing(run.path / name) as path:
+            write_whole(path, render(tables, style).encode())
+        written.append(path)
     return written
 
 
@@ -259,8 +369,9 @@ def _show(run: Run, tables: Sequence[Table], written: Sequence[Path], console: C
     seconds = run.manifest["wall_seconds"]
     minutes = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
     memory = run.manifest.get("peak_rss_bytes", 0) / 2**30
+    each = " in a process" if run.manifest.get("engine", {}).get("workers", 1) > 1 else ""
     out.print(
-        f"{len(run.records)} records in {minutes}, at most {memory:.1f} GiB resident",
+        f"{len(run.records)} records in {minutes}, at most {memory:.1f} GiB resident{each}",
         highlight=False,
     )
     for path in written:
@@ -350,6 +461,8 @@ app.command()(report.report)
 app.command()(published.reproduce)
 app.command()(published.audit)
 app.command()(gate.gate)
+app.command()(scale.merge)
+app.command()(scale.status)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Engines: where the cases of a run are measured. Importing this needs no torch.
 
-`local` measures in this process, `processes` in several on this machine, `ray` on many machines. The
-numbers do not depend on it.
+`local` measures in this process, `processes` in several on this machine, `ray` on many machines.
+The numbers do not depend on it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The engine of one machine: workers in processes of their own, any of which may be lost.
 
-Each worker has its own pipe, so that one which is killed at any moment, at work or not, takes nothing
-of the others with it; that is what the standard library's pools do not promise.
+Each worker has its own pipe, so that one which is killed at any moment, at work or not, takes
+nothing of the others with it; that is what the standard library's pools do not promise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import signal
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -23,9 +22,9 @@ import torch
 
 from liif_bench.bench import Bench
 from liif_bench.engines.base import Outcome, Setup, Task, Watcher
+from liif_bench.engines.queue import Queue
 from liif_bench.engines.work import (
     THREAD_VARIABLES,
-    failed,
     leaner,
     measure,
     ready_bench,
@@ -34,9 +33,6 @@ from liif_bench.engines.work import (
 )
 from liif_bench.errors import LiifBenchError, one_line
 from liif_bench.suite import Plan
-
-ATTEMPTS = 3
-"""How often a task is begun whose workers are lost, each time with half the memory."""
 
 _READY, _STEP, _DONE, _REFUSED, _BROKEN = "ready", "step", "done", "refused", "broken"
 _FAREWELL = 5.0  # seconds that a worker with nothing to do may take to end
@@ -64,7 +60,7 @@ class Processes:
         self, bench: Bench, setup: Setup, tasks: Sequence[Task], watcher: Watcher
     ) -> Generator[Outcome, None, None]:
         """Measure tasks in workers; see `Engine.outcomes`."""
-        pool = _Pool(self, bench, setup, deque(tasks), watcher)
+        pool = _Pool(self, setup, Queue(bench, tasks, self.workers), watcher)
         try:
             yield from pool.run()
         finally:
@@ -89,16 +85,13 @@ class _Pool:
     """The workers of a run."""
 
     engine: Processes
-    bench: Bench
     setup: Setup
-    waiting: deque[Task]
+    queue: Queue
     watcher: Watcher
     workers: list[_Worker] = field(default_factory=list)
-    losses: dict[int, int] = field(default_factory=dict)
-    lost_at_start: int = 0
 
     def run(self) -> Iterator[Outcome]:
-        for number in range(min(self.engine.workers, len(self.waiting))):
+        for number in range(min(self.engine.workers, len(self.queue))):
             self._start(number)
         while self.workers:
             for pipe in wait([worker.pipe for worker in self.workers], self._patience()):
@@ -139,7 +132,7 @@ class _Pool:
             self.watcher.step(worker.number, content)
         elif kind == _READY:
             worker.ready = True
-            self.lost_at_start = 0
+            self.queue.started()
             self._give(worker)
         elif kind == _REFUSED:
             raise LiifBenchError(content)
@@ -150,7 +143,7 @@ class _Pool:
             task, worker.task = worker.task, None
             if task is None:
                 raise RuntimeError("a worker answered what it was not asked")
-            if self.engine.most_rss is not None and rss > self.engine.most_rss and self.waiting:
+            if self.engine.most_rss is not None and rss > self.engine.most_rss and self.queue:
                 self._replace(worker, rss)
             else:
                 self._give(worker)
@@ -158,14 +151,14 @@ class _Pool:
 
     def _give(self, worker: _Worker) -> None:
         """Give a worker its next task, or let it go."""
-        if not self.waiting:
+        taken = self.queue.take()
+        if taken is None:
             self._dismiss(worker)
             return
-        worker.task = self.waiting.popleft()
+        worker.task = taken[0]
         worker.begun, worker.last = time.monotonic(), worker.task.label
-        share = 2 ** self.losses.get(worker.task.number, 0)
         with suppress(OSError):  # it is gone, which its pipe will say
-            worker.pipe.send((worker.task, share))
+            worker.pipe.send(taken)
 
     def _dismiss(self, worker: _Worker) -> None:
         with suppress(OSError):
@@ -201,35 +194,22 @@ class _Pool:
             if worker.task is not None and time.monotonic() - worker.begun > limit:
                 task, worker.task = worker.task, None
                 worker.process.kill()
-                reason = f"took longer than {limit:g} s, at {worker.last}"
+                reason = f"took longer than {limit:g} s"
                 yield from self._lose(worker, reason)
-                yield failed(self.bench, task, reason)
+                yield self.queue.given_up(task, f"{reason}, at {worker.last}")
 
     def _lose(self, worker: _Worker, reason: str) -> Iterator[Outcome]:
         """Put another worker in the place of one that has ended, and its task back."""
         worker.process.join()
         worker.pipe.close()
         self.workers.remove(worker)
-        task = worker.task
-        said = reason or _end_of(worker.process)
-        if not worker.ready:
-            self.lost_at_start += 1
-            if self.lost_at_start >= ATTEMPTS * self.engine.workers:
-                raise LiifBenchError(
-                    f"workers end while they start ({said}): try fewer --workers, or --engine local"
-                )
-        outcome = None
-        if task is not None:
-            times = self.losses[task.number] = self.losses.get(task.number, 0) + 1
-            if times < ATTEMPTS:
-                self.waiting.appendleft(task)
-            else:
-                outcome = failed(
-                    self.bench, task, f"its worker ended {times} times, {said}, at {worker.last}"
-                )
+        said = f"{reason or _end_of(worker.process)}, at {worker.last}"
         if worker.ready:
-            self.watcher.warn(f"worker {worker.number} ended, {said}, at {worker.last}")
-        if self.waiting:
+            self.watcher.warn(f"worker {worker.number} ended, {said}")
+        else:
+            self.queue.lost_at_start(said)
+        outcome = None if worker.task is None else self.queue.lost(worker.task, said)
+        if self.queue:
             self._start(worker.number)
         else:
             self.watcher.idle(worker.number)

@@ -44,8 +44,10 @@ def both_seen(
         LiifBenchError: A side is shorter than 31 pixels, the smallest that LPIPS takes.
         WeightsUnavailableError: The trunk is neither in the cache nor to be fetched.
     """
-    seen = _seen(output.memo, output.sr, pooling, device)
-    return seen, _seen(case.memo, case.hr, pooling, device)
+    known = _seen(case.memo, case.hr, pooling, device)
+    if torch.equal(output.sr, case.hr):  # HR itself among the upsamplers
+        return known, known
+    return _seen(output.memo, output.sr, pooling, device), known
 
 
 def _seen(memo: Memo, image: Tensor, pooling: Pooling, device: str) -> Activations:
