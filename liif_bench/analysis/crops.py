@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from liif_bench.crops import HR, LR, Crop, CropFolder, crops_by_case
-from liif_bench.errors import LiifBenchError
+from liif_bench.errors import LiifBenchError, one_line
 from liif_bench.metrics.realism.spectra import RadialSpectrum, radial_spectrum
 from liif_bench.records import CaseKey, Run
 
@@ -111,11 +111,11 @@ def kept_of(run: Run, records: pd.DataFrame, item: str | None = None) -> Kept:
     """
     folder = CropFolder(run.path)
     dataset = str(records["dataset"].iloc[0])
-    scales = {float(scale) for scale in records["scale"].unique()}
+    known = set(records[["item", "scale"]].drop_duplicates().itertuples(index=False, name=None))
     cases = {
         case: crops
         for case, crops in crops_by_case(folder.crops).items()
-        if case[0] == dataset and case[2] in scales and {HR, LR} <= set(crops)
+        if case[0] == dataset and case[1:] in known and {HR, LR} <= set(crops)
     }
     items = list(dict.fromkeys(case[1] for case in cases))
     if not items:
@@ -164,9 +164,7 @@ def _view(
     return View(
         window=crops[HR],
         lr_size=None if sizes.empty else (int(sizes.iloc[0, 0]), int(sizes.iloc[0, 1])),
-        pixels={
-            name: _pixels(folder, crops[name]) for name in (HR, LR, *models) if name in crops
-        },
+        pixels={name: _pixels(folder, crops[name]) for name in (HR, LR, *models) if name in crops},
         numbers={
             (model, metric): _number(rows, model, metric) for model in models for metric in metrics
         },
@@ -197,16 +195,20 @@ def _pixels(folder: CropFolder, crop: Crop) -> Pixels:
     path = folder.path / crop.file
     try:
         with Image.open(io.BytesIO(folder.content(crop)), formats=["PNG"]) as image:
-            if image.size != (crop.width, crop.height):  # before anything is decoded
-                raise LiifBenchError(
-                    f"'{path}' has {image.width}x{image.height} pixels, its index says"
-                    f" {crop.width}x{crop.height}: measure the run again"
-                )
+            _check_size(image, crop)  # before anything is decoded
             return np.asarray(image.convert("RGB"))
     except LiifBenchError:
         raise
     except Exception as error:  # decoders raise almost anything on damaged bytes
-        raise LiifBenchError(f"'{path}' cannot be decoded: {error}") from error
+        raise LiifBenchError(f"'{path}' cannot be decoded: {one_line(error)}") from error
+
+
+def _check_size(image: Image.Image, crop: Crop) -> None:
+    if image.size != (crop.width, crop.height):
+        raise LiifBenchError(
+            f"'{crop.file}' has {image.width}x{image.height} pixels, the index of crops says"
+            f" {crop.width}x{crop.height}: measure the run again"
+        )
 
 
 def error_map(sr: Pixels, hr: Pixels) -> Floats:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -323,6 +326,21 @@ def _section(table: Table, metric: str) -> Section:
     return found[0]
 
 
+def rendered(figure: Figure, form: str, dpi: float | None = None) -> bytes:
+    """Return a figure as a file.
+
+    Args:
+        figure: The figure.
+        form: "png", "svg" or "pdf".
+        dpi: Pixels per inch; the figure's own where None.
+    """
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # letters that its font lacks are boxes
+        figure.savefig(content, format=form, dpi=dpi or "figure")
+    return content.getvalue()
+
+
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure whole or not at all, as its suffix says.
 
@@ -333,10 +351,9 @@ def write_figure(figure: Figure, path: Path) -> None:
     Raises:
         LiifBenchError: The file cannot be written.
     """
-    content = io.BytesIO()
-    figure.savefig(content, format=path.suffix[1:])
+    content = rendered(figure, path.suffix[1:])
     try:
-        write_whole(path, content.getvalue())
+        write_whole(path, content)
     except OSError as error:
         raise LiifBenchError(f"cannot write '{path}': {error.strerror}") from error
 
@@ -364,6 +381,18 @@ def write_figures(figures: Iterable[tuple[tuple[str, ...], Figure]], folder: Pat
         write_figure(figure, path)
         written.append(path)
     return written
+
+
+@contextmanager
+def literal_names() -> Iterator[None]:
+    """Draw names as they are written: what stands between dollars in one is no formula."""
+    if find_spec("matplotlib") is None:  # what draws says so
+        yield
+        return
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.parse_math": False}):
+        yield
 
 
 def empty_figure(width: float = 7.5, height: float = 4.5) -> Figure:

@@ -6,7 +6,7 @@ import pytest
 from commands import call, refused
 from frames import made_up
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
+from texts import assert_apart_and_inside
 
 import liif_bench
 from liif_bench.cli.figure import Kind, figure
@@ -89,31 +89,6 @@ def made_run(models=("bicubic", "liif"), scales=SCALES, images=5, metric="psnr")
             for place, model in enumerate(models)
             for number in range(images)
         ]
-    )
-
-
-def texts_of(figure):
-    """Every text that a figure shows, with its box in pixels."""
-    figure.draw_without_rendering()
-    panels = [axes for axes in figure.axes if axes.get_visible()]
-    beyond = {
-        label
-        for axes in panels
-        for way, axis in enumerate((axes.xaxis, axes.yaxis))
-        for label in axis.get_ticklabels()
-        if not min(axis.get_view_interval())
-        <= label.get_position()[way]
-        <= max(axis.get_view_interval())
-    }
-    found = {text for axes in panels for text in axes.findobj(Text)} | {*figure.texts}
-    shown = [each for each in found - beyond if each.get_visible() and each.get_text().strip()]
-    return [(text.get_text(), text.get_window_extent()) for text in shown]
-
-
-def overlap(one, other):
-    return (
-        min(one.x1, other.x1) - max(one.x0, other.x0) > 1
-        and min(one.y1, other.y1) - max(one.y0, other.y0) > 1
     )
 
 
@@ -217,14 +192,7 @@ LONG = ("bicubic", "liif:a_checkpoint_of_a_rather_long_name.pth", "realesrgan-x4
     ids=["scales", "long label", "images", "many images", "one panel"],
 )
 def test_texts_neither_touch_nor_leave_the_figure(draw):
-    figure = draw()
-    texts = texts_of(figure)
-    edge = figure.bbox
-    for place, (text, box) in enumerate(texts):
-        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= edge.x1 + 1 and box.y1 <= edge.y1 + 1
-        assert inside, text
-        for other, near in texts[place + 1 :]:
-            assert not overlap(box, near), (text, other)
+    assert_apart_and_inside(draw())
 
 
 def test_equal_records_give_equal_files(tmp_path):

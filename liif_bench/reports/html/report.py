@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,7 +22,7 @@ from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run, failures
 from liif_bench.reports.compare import compare_grids
 from liif_bench.reports.explain import explanation
-from liif_bench.reports.figures import draw_plane
+from liif_bench.reports.figures import draw_plane, literal_names, rendered
 from liif_bench.reports.grids import Grid
 from liif_bench.reports.html.gallery import gather
 from liif_bench.reports.html.page import data_uri, render_page
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
 MAX_SIZE = 15_000_000
 """Bytes that the pictures of a report may take, if nothing else is asked for."""
 
+_DPI = 110
 _MOST_ERRORS = 500  # lines; the records hold the rest
 _MOST_CURVES = 12  # figures of one data set; metrics beyond them are in the tables
 _DIGITS = 6  # of a value in the table of images
@@ -114,11 +113,9 @@ def build_report(
     ]
     figures = []
     if find_spec("matplotlib"):
-        import matplotlib as mpl
-
-        with mpl.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
+        with literal_names():
             figures = [
-                Picture(caption, data_uri(_png(figure)), wide)
+                Picture(caption, data_uri(rendered(figure, "png", _DPI)), wide)
                 for caption, figure, wide in _figures(records, comparisons)
             ]
     else:
@@ -262,14 +259,6 @@ def _fitting(figures: Sequence[Picture], room: int) -> tuple[list[Picture], int]
         room -= len(figure.address)
         kept.append(figure)
     return kept, room
-
-
-def _png(figure: Figure) -> bytes:
-    content = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # letters that its font lacks are boxes
-        figure.savefig(content, format="png", dpi=110)
-    return content.getvalue()
 
 
 def _means(rows: Sequence[tuple[str, Sequence[Any]]]) -> Iterator[list[str]]:
