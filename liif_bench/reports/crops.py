@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 _PANEL = 256  # pixels of the figure that the longer side of a crop takes, or nearly
 _LEAST_WIDTH = 200  # pixels, for what stands below
 _GAP = 14
-_LEFT = 44
-_BAR = 120  # room for the bar of colours
+_BAR = 150  # room for the bar of colours
 _DOTS = 150  # per inch
 _LINE = 24  # pixels of a line of text
 _CHARACTER = 10.5  # pixels of a character of text, at most on average
@@ -140,10 +139,13 @@ def draw_errors(kept: Kept) -> Figure:
     left, across = 1 - (_BAR - _GAP) / figure.bbox.width, 20 / figure.bbox.width
     bar = figure.colorbar(
         drawn,
-        cax=figure.add_axes((left, last.y0, across, first.y1 - last.y0)),
+        cax=figure.add_axes((left, last.y0, across, first.y1 - last.y0), label="bar"),
         extend="max" if everything.max() > most else "neither",
     )
-    bar.set_label("|SR - HR|, mean over R, G and B (8-bit grey levels)", fontsize=_SMALL)
+    label = _wrapped(
+        "|SR - HR|, mean over R, G and B (8-bit grey levels)", bar.ax.get_window_extent().height
+    )
+    bar.set_label("\n".join(label), fontsize=_SMALL)
     bar.ax.tick_params(labelsize=_SMALL)
     return figure
 
@@ -193,8 +195,14 @@ def _sheet(
         for row in below
     ]
     heads = ["\n".join(_wrapped(name, step)) for name in names]
-    width = _LEFT + len(names) * step + right
     places = {view.place for view in kept.views}
+    labels = [
+        f"x{view.scale:g}" if len(places) == 1 else f"x{view.scale:g}: {view.place}"
+        for view in kept.views
+    ]
+    labels = ["\n".join(_wrapped(label, high * zoom)) for label in labels]
+    before = _GAP + _LINE * max(map(_lines, labels))
+    width = before + len(names) * step + right
     title = _title(kept, wide, high, places, remark, width)
     top = _LINE * (_lines(title) + max(map(_lines, heads)) + 1)
     under = [_LINE * max(map(_lines, row)) + _GAP for row in texts]
@@ -203,23 +211,21 @@ def _sheet(
     figure.set_dpi(_DOTS)
     figure.set_layout_engine("none")
     figure.text(
-        _LEFT / width, 1 - _LINE / 2 / height, title, fontsize=_USUAL, va="top", linespacing=1.3
+        before / width, 1 - _LINE / 2 / height, title, fontsize=_USUAL, va="top", linespacing=1.3
     )
     panels = []
-    for view, row, space in zip(kept.views, texts, under, strict=True):
-        window = view.window
+    for window, label, row, space in zip(windows, labels, texts, under, strict=True):
         size = window.width * zoom / width, window.height * zoom / height
         bottom = 1 - (top + window.height * zoom) / height
         line = [
-            figure.add_axes(((_LEFT + step * n) / width, bottom, *size)) for n in range(len(names))
+            figure.add_axes(((before + step * n) / width, bottom, *size)) for n in range(len(names))
         ]
         for axes, text in zip(line, row, strict=True):
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_color("0.75")
             axes.set_xlabel(text, fontsize=_SMALL)
-        where = f"x{view.scale:g}" if len(places) == 1 else f"x{view.scale:g}: {view.place}"
-        line[0].set_ylabel(where, fontsize=_USUAL if len(places) == 1 else _SMALL)
+        line[0].set_ylabel(label, fontsize=_SMALL)
         top += window.height * zoom + space
         panels.append(line)
     for axes, head in zip(panels[0], heads, strict=True):
@@ -236,7 +242,7 @@ def _title(
         f"{kept.dataset}, {kept.item}: {high} x {wide} pixels of HR{where}",
         f"{remark}; protocol {kept.protocol}",
     )
-    most = int((width - _LEFT) / _CHARACTER)
+    most = int(0.97 * width / _CHARACTER)
     return "\n".join(line for part in parts for line in textwrap.wrap(part, most))
 
 
