@@ -72,7 +72,10 @@ def _below(kept: Kept, names: Sequence[str]) -> list[list[list[str]]]:
             if name == LR
             else [_size((view.window.hr_h, view.window.hr_w))]
             if name == HR
-            else [_shown(metric, view.numbers[(name, metric)]) for metric in kept.metrics]
+            else [
+                _shown(metric, view.numbers[(name, metric)], view.missing.get(name))
+                for metric in kept.metrics
+            ]
             for name in names
         ]
         for view in kept.views
@@ -84,11 +87,12 @@ def _size(size: tuple[int, int] | None) -> str:
     return "" if size is None else f"{size[0]} x {size[1]} pixels"
 
 
-def _shown(metric: str, number: Number) -> str:
+def _shown(metric: str, number: Number, said: str | None) -> str:
+    """Return a number of the whole image as it stands below; a reason only where it is not said."""
     style = style_of(metric)
     name, unit = style.title.removesuffix(" (dB)"), " dB" if style.title.endswith(" (dB)") else ""
     if number.value is None:
-        return f"{name} {DASH} ({number.reason})"
+        return f"{name} {DASH}" + ("" if number.reason == said else f" ({number.reason})")
     if not math.isfinite(number.value):
         return f"{name} {number.value:g}"
     return f"{name} {number.value:.{style.decimals}f}{unit}"
@@ -143,7 +147,7 @@ def draw_errors(kept: Kept) -> Figure:
         extend="max" if everything.max() > most else "neither",
     )
     label = _wrapped(
-        "|SR - HR|, mean over R, G and B (8-bit grey levels)", bar.ax.get_window_extent().height
+        "|SR - HR|, mean of RGB (8-bit grey levels)", bar.ax.get_window_extent().height
     )
     bar.set_label("\n".join(label), fontsize=_SMALL)
     bar.ax.tick_params(labelsize=_SMALL)

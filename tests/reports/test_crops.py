@@ -117,6 +117,7 @@ class TestSheets:
         (row,) = panels_of(draw_crops(kept_of(load_run(folder), frame)), 4)
         assert row[1].get_xlabel().split("\n") == ["PSNR inf", "LPIPS – (no weights here)"]
         assert not row[2].images
+        assert row[2].get_xlabel() == "PSNR –\nLPIPS –"
         assert [text.get_text() for text in row[2].texts] == ["–\nit ran out of\nmemory"]
 
 
