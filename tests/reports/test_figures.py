@@ -117,6 +117,31 @@ def test_curves_are_the_means_with_their_bands():
     assert hollow == [[8], [30], []]  # the last is the legend's
 
 
+def test_up_is_better():
+    for metric, inverted in (("psnr", False), ("lpips", True)):
+        for baseline in (None, "bicubic"):
+            (axes,) = draw_scales(made_run(metric=metric), metric, baseline).axes
+            assert axes.yaxis_inverted() == inverted
+
+
+def test_a_small_one_has_the_same_curves_and_says_less_beside_them():
+    (usual,), (small,) = (draw_scales(made_run(), "psnr", small=small).axes for small in (0, 1))
+    for one, other in zip(usual.lines, small.lines, strict=True):
+        assert np.array_equal(one.get_xydata(), other.get_xydata())
+    assert small.get_title() == "sample: PSNR (dB) ↑"
+    assert not small.get_xlabel()
+    assert small.get_legend() is None
+    (legend,) = small.figure.legends
+    assert [text.get_text() for text in legend.get_texts()][1:3] == ["bicubic", "liif"]
+
+
+def test_more_models_than_colours_are_told_apart():
+    models = [f"model{number}" for number in range(len(COLOURS) + 1)]
+    (axes,) = draw_scales(made_run(models), "psnr").axes
+    styles = {line.get_label(): line.get_linestyle() for line in axes.lines}
+    assert [styles[model] for model in (models[0], models[-1])] == ["-", "--"]
+
+
 def test_differences_are_drawn_from_a_baseline():
     (axes,) = draw_scales(made_run(), "psnr", "bicubic").axes
     curves = {line.get_label(): line for line in axes.lines}
@@ -182,6 +207,7 @@ LONG = ("bicubic", "liif:a_checkpoint_of_a_rather_long_name.pth", "realesrgan-x4
     "draw",
     [
         lambda: draw_scales(made_run(LONG), "psnr"),
+        lambda: draw_scales(made_run(LONG), "psnr", small=True),
         lambda: draw_scales(made_run(LONG, (2, 4), 3, "tta-mean-top1"), "tta-mean-top1", "bicubic"),
         lambda: draw_images(made_run(LONG), "psnr", LONG[1], LONG[2]),
         lambda: draw_images(made_run(LONG, images=40), "psnr", LONG[1], LONG[2]),
@@ -189,7 +215,7 @@ LONG = ("bicubic", "liif:a_checkpoint_of_a_rather_long_name.pth", "realesrgan-x4
             made_run(LONG, (4,), 14, "tta-mean-top1"), "tta-mean-top1", LONG[1], LONG[2]
         ),
     ],
-    ids=["scales", "long label", "images", "many images", "one panel"],
+    ids=["scales", "small", "long label", "images", "many images", "one panel"],
 )
 def test_texts_neither_touch_nor_leave_the_figure(draw):
     assert_apart_and_inside(draw())

@@ -22,12 +22,11 @@ from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run, failures
 from liif_bench.reports.compare import compare_grids
 from liif_bench.reports.explain import explanation
-from liif_bench.reports.figures import draw_plane, literal_names, rendered
+from liif_bench.reports.figures import draw_plane, draw_scales, literal_names, rendered
 from liif_bench.reports.grids import Grid
 from liif_bench.reports.html.gallery import gather
 from liif_bench.reports.html.page import data_uri, render_page
 from liif_bench.reports.html.story import tell
-from liif_bench.reports.scales import draw_scales
 from liif_bench.reports.tables import PAPER, SECOND, build_tables, style_of
 
 if TYPE_CHECKING:
@@ -227,13 +226,18 @@ def _figures(
 ) -> Iterator[tuple[str, Figure, bool]]:
     """Yield captions, figures, and whether one takes a row of its own."""
     for comparison in comparisons:
-        shaded = ", shaded is what trained models were trained on"
+        shaded = ", shaded is what a trained model was trained on"
         known = IN in comparison.regimes.values()
+        rows = records[records["dataset"] == comparison.dataset]
         for metric in comparison.metrics[:_MOST_CURVES]:
+            try:
+                figure = draw_scales(rows, metric.name, small=True)
+            except LiifBenchError:  # no model with finite values, or one scale
+                continue
             yield (
                 f"{comparison.dataset}: {style_of(metric.name).title} by scale, with 95 % intervals"
                 f" over images; up is better{shaded if known else ''}",
-                draw_scales(comparison, metric),
+                figure,
                 False,
             )
     for table in build_tables(records):
