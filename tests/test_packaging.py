@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import call
+from commands import call_process
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -142,7 +142,7 @@ def test_the_version_is_the_same_wherever_it_stands(wheel, sdist, photo_folder, 
     (described,) = (text for name, text in content(wheel).items() if name.endswith("/METADATA"))
     assert f"\nVersion: {version}\n" in described.decode()
     assert metadata.version("liif-bench") == version
-    assert call("--version").stdout == f"liif-bench {version}\n"
+    assert call_process("--version").stdout == f"liif-bench {version}\n"
     liif_bench.run(
         scales=[2],
         models=["nearest"],
