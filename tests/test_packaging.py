@@ -238,28 +238,6 @@ def test_the_lock_names_no_place_and_leaves_torch_to_the_machine():
     assert not [name for name in pins() if name.startswith(("nvidia-", "cuda-", "triton"))]
 
 
-def test_what_ci_has_is_what_the_lock_says():
-    if os.environ.get("CI") != "true":
-        pytest.skip("only CI installs by the lock")
-    wrong = [
-        f"{pin} is {version}"
-        for name, found in pins().items()
-        for pin in found
-        if (version := installed(name))
-        and (pin.marker is None or pin.marker.evaluate())
-        and not pin.specifier.contains(version, prereleases=True)
-    ]
-    assert not wrong
-
-
-def installed(name):
-    """The version that is installed, or None."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 # --- known vulnerabilities ----------------------------------------------------------------------
 
 
