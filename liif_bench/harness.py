@@ -127,9 +127,11 @@ def run_plan(
                 folder, engine, bench, setup, waiting, board, journal, done, examples, manifest
             )
         places = [done[task.key] for task in tasks]
+        tables = {}
         if any(isinstance(metric, Detailed) for metric in bench.metrics):
-            write_details(folder, journal.rows(places))
-        write_records(folder, (row for rows in journal.rows(places) for row in rows.records))
+            tables = write_details(folder, journal.rows(places))
+        records = (row for rows in journal.rows(places) for row in rows.records)
+        manifest["tables"] = tables | write_records(folder, records)
         manifest["finished"] = now()
         manifest["errors"] = sum(place.failures for place in places)
         write_manifest(folder, manifest)
