@@ -391,7 +391,7 @@ class Run:
         if stored is not None:
             return stored.reindex(columns=list(COLUMNS))  # older ones lack some
         cases = self._journal.read()
-        return to_frame(record for rows in cases.values() for record in rows)
+        return _arrow_table(chain.from_iterable(cases.values())).to_pandas()
 
     def details(self, name: str) -> pd.DataFrame:
         """Return a table that metrics keep beside the records, such as "views".
@@ -507,23 +507,28 @@ def write_records(folder: Path, records: Iterable[Record]) -> dict[str, str]:
     Raises:
         LiifBenchError: The file cannot be written.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    left = iter(records)
+    with (
+        writing(folder / RECORDS) as path,
+        whole_file(path) as file,
+        pq.ParquetWriter(file, _arrow_table([]).schema) as writer,
+    ):
+        while batch := list(islice(left, _BATCH)):
+            writer.write_table(_arrow_table(batch))
+    return {RECORDS: file_sha256(folder / RECORDS)}
+
+
+def _arrow_table(records: Iterable[Record]) -> Any:
+    """Return records as a `pyarrow.Table`, with the columns that `records.parquet` has."""
+    import pyarrow as pa
 
     schema = pa.Schema.from_pandas(to_frame([]), preserve_index=False)
     for position, column in enumerate(fields(Record)):
         if "str" in column.type:  # pandas cannot tell what an empty column of objects holds
             schema = schema.set(position, pa.field(column.name, pa.string()))
-    left = iter(records)
-    with (
-        writing(folder / RECORDS) as path,
-        whole_file(path) as file,
-        pq.ParquetWriter(file, schema) as writer,
-    ):
-        while batch := list(islice(left, _BATCH)):
-            table = pa.Table.from_pandas(to_frame(batch), schema, preserve_index=False)
-            writer.write_table(table)
-    return {RECORDS: file_sha256(folder / RECORDS)}
+    return pa.Table.from_pandas(to_frame(records), schema, preserve_index=False)
 
 
 def write_details(folder: Path, cases: Iterable[CaseRows]) -> dict[str, str]:
