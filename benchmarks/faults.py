@@ -45,7 +45,7 @@ ENGINES = {
     "processes": ("--engine", "processes", "--workers", "2"),
 }
 WORKERS = (1, 2)
-PATIENCE = 300.0  # seconds that a command may take before it is called hung
+PATIENCE = 900.0  # seconds that a command may take before it is called hung
 
 
 @dataclass(frozen=True)
