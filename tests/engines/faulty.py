@@ -1,4 +1,4 @@
-"""Models and a metric that go wrong on purpose: a package of somebody's, as the tests install it."""
+"""Models and metrics that go wrong on purpose: somebody's package, as the tests install it."""
 
 import os
 import signal
@@ -121,3 +121,26 @@ class Raising:
 
     def score(self, case, output):
         raise ZeroDivisionError("by\nzero")
+
+
+class Telling:
+    """A metric that keeps rows beside its values."""
+
+    name = "telling"
+    higher_is_better = True
+    table = "views"
+
+    def __init__(self, device="cpu"):
+        pass
+
+    def variant(self, protocol):
+        return "none"
+
+    def needs(self, protocol):
+        return ()
+
+    def score(self, case, output):
+        return 1.0
+
+    def details(self, case, output):
+        return [{"rank": rank, "mean": output.sr.mean().item()} for rank in range(3)]
