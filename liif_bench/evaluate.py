@@ -228,17 +228,19 @@ def answer_case(
     """
     watch = stopwatch or Stopwatch()
     start = time.perf_counter()
-    try:
-        image = encode(upsampler, case, watch)
-        rendered = render_encoded(upsampler, image, case, watch) if whole else None
-    except LiifBenchError as error:
-        return Answer(None, None, str(error), isinstance(error, TooLittleMemoryError))
 
     def render() -> Tensor:
-        sr = render_encoded(upsampler, image, case, watch) if rendered is None else rendered
-        return as_scored(sr, case.protocol)
+        sr = render_encoded(upsampler, image, case, watch)
+        try:
+            return as_scored(sr, case.protocol)
+        except RuntimeError as error:  # there may be room for SR and none for another as large
+            raise _refusal(error) from error
 
-    sr = render() if whole else render
+    try:
+        image = encode(upsampler, case, watch)
+        sr = render() if whole else render
+    except LiifBenchError as error:
+        return Answer(None, None, str(error), isinstance(error, TooLittleMemoryError))
     output = Output(sr, image, partial(watch.stage, render_stage(upsampler.name)))
     return Answer(output, time.perf_counter() - start, None)
 

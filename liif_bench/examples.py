@@ -16,6 +16,7 @@ from PIL import Image
 from liif_bench.crops import HR, LR, SIDE, Crop, CropFolder
 from liif_bench.datasets.base import Dataset
 from liif_bench.errors import LiifBenchError
+from liif_bench.evaluate import ran_out_of_memory
 from liif_bench.images import RgbArray, to_uint8
 from liif_bench.metrics.base import Case, Output, as_scored
 from liif_bench.records import CaseKey
@@ -52,19 +53,22 @@ class Cutter:
 
     def keep(self, case: Case, model: str, output: Output) -> None:
         """Cut the window of an upsampler's output; before the first one those of HR and LR."""
-        if not self.pictures:
-            hr = to_uint8(case.hr)
-            window = most_detailed(hr)
-            self._add(HR, window, case, cut(hr, window))
-            self._add(LR, window, case, enlarged(case, window))
-        if model.upper() in (HR, LR):  # HR itself among the upsamplers, or a name that misleads
-            return
-        window = self.pictures[0].window
         try:
-            sr = _part(case, output, window)
+            if not self.pictures:
+                hr = to_uint8(case.hr)
+                window = most_detailed(hr)
+                lr = enlarged(case, window)
+                self._add(HR, window, case, cut(hr, window))
+                self._add(LR, window, case, lr)
+            if model.upper() in (HR, LR):  # HR among the upsamplers, or a name that misleads
+                return
+            window = self.pictures[0].window
+            self._add(model, window, case, _part(case, output, window))
         except LiifBenchError:  # it renders nothing, of which the records know
             return
-        self._add(model, window, case, sr)
+        except (MemoryError, RuntimeError) as error:  # a picture is not worth a run
+            if not ran_out_of_memory(error):
+                raise
 
     def _add(self, model: str, window: Corner, case: Case, pixels: RgbArray) -> None:
         self.pictures.append(Picture(model, window, case.size, png(pixels)))

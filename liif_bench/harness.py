@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from liif_bench.devices import forbid_tf32, resolve_device
 from liif_bench.engines.base import Engine, Setup, Task
 from liif_bench.engines.local import Local
 from liif_bench.engines.work import peak_rss
+from liif_bench.errors import LiifBenchError
 from liif_bench.examples import Examples
 from liif_bench.lock import claimed
 from liif_bench.manifest import now, open_manifest
@@ -127,9 +128,11 @@ def run_plan(
                 folder, engine, bench, setup, waiting, board, journal, done, examples, manifest
             )
         places = [done[task.key] for task in tasks]
+        tables = {}
         if any(isinstance(metric, Detailed) for metric in bench.metrics):
-            write_details(folder, journal.rows(places))
-        write_records(folder, (row for rows in journal.rows(places) for row in rows.records))
+            tables = write_details(folder, journal.rows(places))
+        records = (row for rows in journal.rows(places) for row in rows.records)
+        manifest["tables"] = tables | write_records(folder, records)
         manifest["finished"] = now()
         manifest["errors"] = sum(place.failures for place in places)
         write_manifest(folder, manifest)
@@ -162,6 +165,16 @@ def _measure(
     start = time.perf_counter()
     spent = 0.0
     peak = manifest.get("peak_rss_bytes", 0)
+
+    def counted() -> dict[str, Any]:
+        """Return the manifest with the time and the memory that this command has taken."""
+        elapsed = time.perf_counter() - start
+        manifest["wall_seconds"] = wall + elapsed
+        manifest["peak_rss_bytes"] = max(peak, peak_rss())
+        if engine.workers == 1 and spent:  # what goes by between the cases of one worker
+            stages[ELSE] = stages.get(ELSE, 0.0) + elapsed - spent
+        return manifest
+
     try:
         with closing(engine.outcomes(bench, setup, waiting, board)) as outcomes:
             for outcome in outcomes:
@@ -178,13 +191,11 @@ def _measure(
                 board.finished(
                     task.label, task.megapixels, outcome.seconds, place.failures, outcome.stages
                 )
-    finally:
-        elapsed = time.perf_counter() - start
-        manifest["wall_seconds"] = wall + elapsed
-        manifest["peak_rss_bytes"] = max(peak, peak_rss())
-        if engine.workers == 1 and spent:  # what goes by between the cases of one worker
-            stages[ELSE] = stages.get(ELSE, 0.0) + elapsed - spent
-        write_manifest(folder, manifest)
+    except BaseException:
+        with suppress(LiifBenchError):  # what ended the measuring says more
+            write_manifest(folder, counted())
+        raise
+    write_manifest(folder, counted())
 
 
 def fresh_folder(suite: str) -> Path:

@@ -29,17 +29,9 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises:
         LiifBenchError: Another process writes it, it is no run's, or it cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise LiifBenchError(f"--out '{folder}' is a file: name a folder")
-    if folder.is_dir() and not (folder / MANIFEST).is_file():
-        strangers = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-        if strangers:
-            raise LiifBenchError(
-                f"--out '{folder}' is not a run and not empty (it holds '{strangers[0]}'):"
-                " name a new folder"
-            )
     lock = FileLock(folder / LOCK)
     try:
+        _check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -61,6 +53,24 @@ def claimed(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             (folder / HOLDER).unlink(missing_ok=True)
         lock.release()
+
+
+def _check_free(folder: Path) -> None:
+    """Check that a folder is a run's, or empty, or not there.
+
+    Raises:
+        LiifBenchError: It is not.
+        OSError: It cannot be looked at.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise LiifBenchError(f"--out '{folder}' is a file: name a folder")
+    if folder.is_dir() and not (folder / MANIFEST).is_file():
+        strangers = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+        if strangers:
+            raise LiifBenchError(
+                f"--out '{folder}' is not a run and not empty (it holds '{strangers[0]}'):"
+                " name a new folder"
+            )
 
 
 def is_claimed(folder: Path) -> bool:

@@ -68,9 +68,9 @@ def merge_runs(parts: Sequence[Path], out: Path) -> Run:
             places.append(journal.append(key, records, rows.details, place.number, rows.stages))
         for run in runs:
             crops.copy(CropFolder(run.path))
-        write_details(out, journal.rows(places))
-        write_records(out, (row for rows in journal.rows(places) for row in rows.records))
-        write_manifest(out, _manifest(runs, out, places, whole))
+        tables = write_details(out, journal.rows(places))
+        tables |= write_records(out, (row for rows in journal.rows(places) for row in rows.records))
+        write_manifest(out, {**_manifest(runs, out, places, whole), "tables": tables})
     return load_run(out)
 
 

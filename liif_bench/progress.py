@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Event, Thread
@@ -150,10 +150,20 @@ class JsonLog:
         self._file = file
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Write an event with the time of day (UTC)."""
+        """Write an event with the time of day (UTC).
+
+        Raises:
+            LiifBenchError: The disk is full, say, or nobody reads any more.
+        """
         stamp = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        self._file.write(json.dumps({"time": stamp, **event}, ensure_ascii=False) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({"time": stamp, **event}, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise LiifBenchError(
+                f"cannot write --json-log: {error.strerror}; finished cases are kept, and the same"
+                " command goes on from them when this is mended"
+            ) from error
 
 
 @contextmanager
@@ -175,8 +185,11 @@ def logging_to(target: Path | None) -> Iterator[Callable[[Mapping[str, Any]], No
             file = target.open("a", encoding="utf-8")
         except OSError as error:
             raise LiifBenchError(f"cannot write --json-log '{target}': {error.strerror}") from error
-        with file:
+        try:
             yield JsonLog(file)
+        finally:
+            with suppress(OSError):  # of an event that could not be written, which has been said
+                file.close()
 
 
 def live_view(state: Snapshot) -> RenderableType:

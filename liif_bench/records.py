@@ -21,6 +21,7 @@ from types import NoneType
 from typing import IO, TYPE_CHECKING, Any
 
 from liif_bench.errors import LiifBenchError, one_line, shorten
+from liif_bench.hashing import file_sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,9 +169,9 @@ class Place:
 class Journal:
     """The append-only file of finished cases: one JSON line per case, whole or not at all.
 
-    A line that a kill cut short is dropped when the journal is opened again. When a case stands
-    in it twice (after ``--retry-errors``), the later line counts. It is read line by line, so that
-    a long one takes no more memory than a short one.
+    A last line that a kill or the loss of power cut short is dropped when the journal is opened
+    again. When a case stands in it twice (after ``--retry-errors``), the later line counts. It is
+    read line by line, so that a long one takes no more memory than a short one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -181,12 +182,16 @@ class Journal:
         return {key: rows.records for key, rows in self.read_cases().items()}
 
     def read_cases(self) -> dict[CaseKey, CaseRows]:
-        """Return the finished cases in the order in which they first stand in the journal.
+        """Return the finished cases in the plan's order.
+
+        Where the lines do not say it: in the order in which they first stand in the journal.
 
         Raises:
             LiifBenchError: A line other than the last is damaged, or of another schema.
         """
-        return {key: rows for key, _, rows in self._entries()}
+        cases = {key: (place.number, rows) for key, place, rows in self._entries()}
+        order = sorted(cases.items(), key=lambda case: case[1][0])
+        return {key: rows for key, (_, rows) in order}
 
     def places(self) -> dict[CaseKey, Place]:
         """Return where the finished cases stand, in the order in which they first do.
@@ -278,16 +283,24 @@ class Journal:
             start += len(line)
 
     def _whole_lines(self) -> Iterator[bytes]:
-        """Yield the lines that have their end, with it."""
+        """Yield the lines that have their end, with it.
+
+        A last line with NUL bytes, which JSON never has, is one whose blocks did not reach the
+        disk before the power went, though the length of the file did.
+        """
         if not self.path.exists():
             return
+        last = b""
         try:
             with self.path.open("rb") as file:
                 for line in file:
-                    if line.endswith(b"\n"):
-                        yield line
+                    if last:
+                        yield last
+                    last = line
         except OSError as error:
             raise LiifBenchError(f"cannot read '{self.path}': {error.strerror}") from error
+        if last.endswith(b"\n") and b"\0" not in last:
+            yield last
 
 
 def _write_all(file: FileIO, content: bytes) -> None:
@@ -378,7 +391,7 @@ class Run:
         if stored is not None:
             return stored.reindex(columns=list(COLUMNS))  # older ones lack some
         cases = self._journal.read()
-        return to_frame(record for rows in cases.values() for record in rows)
+        return _arrow_table(chain.from_iterable(cases.values())).to_pandas()
 
     def details(self, name: str) -> pd.DataFrame:
         """Return a table that metrics keep beside the records, such as "views".
@@ -414,15 +427,17 @@ class Run:
     def _stored(self, name: str) -> pd.DataFrame | None:
         """Return a table of the folder; None where it is not there, out of date or damaged."""
         import pandas as pd
-        import pyarrow as pa
 
         path = self.path / name
         has_journal = self._journal.path.is_file()
         if not path.is_file() or (has_journal and not self.finished):
             return None
         try:
+            # Most flipped bits of a table would go unseen, and some give other numbers.
+            if self.manifest.get("tables", {}).get(name, "") not in ("", file_sha256(path)):
+                raise ValueError("it is not the file that the run wrote")  # noqa: TRY301
             return pd.read_parquet(path)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except Exception as error:  # a damaged table may bring any
             if not has_journal:
                 raise LiifBenchError(
                     f"'{path}' is damaged ({one_line(error)}), and there is no {JOURNAL} beside it"
@@ -483,32 +498,44 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
         write_whole(path, text.encode())
 
 
-def write_records(folder: Path, records: Iterable[Record]) -> None:
+def write_records(folder: Path, records: Iterable[Record]) -> dict[str, str]:
     """Write `records.parquet` whole or not at all, in memory that does not grow with them.
+
+    Returns:
+        The SHA-256 of the file by its name, for the manifest.
 
     Raises:
         LiifBenchError: The file cannot be written.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    left = iter(records)
+    with (
+        writing(folder / RECORDS) as path,
+        whole_file(path) as file,
+        pq.ParquetWriter(file, _arrow_table([]).schema) as writer,
+    ):
+        while batch := list(islice(left, _BATCH)):
+            writer.write_table(_arrow_table(batch))
+    return {RECORDS: file_sha256(folder / RECORDS)}
+
+
+def _arrow_table(records: Iterable[Record]) -> Any:
+    """Return records as a `pyarrow.Table`, with the columns that `records.parquet` has."""
+    import pyarrow as pa
 
     schema = pa.Schema.from_pandas(to_frame([]), preserve_index=False)
     for position, column in enumerate(fields(Record)):
         if "str" in column.type:  # pandas cannot tell what an empty column of objects holds
             schema = schema.set(position, pa.field(column.name, pa.string()))
-    left = iter(records)
-    with (
-        writing(folder / RECORDS) as path,
-        whole_file(path) as file,
-        pq.ParquetWriter(file, schema) as writer,
-    ):
-        while batch := list(islice(left, _BATCH)):
-            table = pa.Table.from_pandas(to_frame(batch), schema, preserve_index=False)
-            writer.write_table(table)
+    return pa.Table.from_pandas(to_frame(records), schema, preserve_index=False)
 
 
-def write_details(folder: Path, cases: Iterable[CaseRows]) -> None:
+def write_details(folder: Path, cases: Iterable[CaseRows]) -> dict[str, str]:
     """Write every table that the cases keep beside their records, each whole or not at all.
+
+    Returns:
+        The SHA-256 of each file by its name, for the manifest.
 
     Raises:
         LiifBenchError: A file cannot be written.
@@ -516,10 +543,13 @@ def write_details(folder: Path, cases: Iterable[CaseRows]) -> None:
     import pandas as pd
 
     kept = [rows.details for rows in cases if rows.details]
+    hashes = {}
     for name in dict.fromkeys(chain.from_iterable(kept)):
         table = joined(details.get(name, {}) for details in kept)
         with writing(folder / f"{name}.parquet") as path:
             write_table(path, pd.DataFrame(table))
+        hashes[path.name] = file_sha256(path)
+    return hashes
 
 
 def joined(tables: Iterable[Table]) -> Table:

@@ -114,9 +114,17 @@ class _Pool:
         process = context.Process(
             target=_serve, args=(theirs, setup), daemon=True, name=f"liif-bench worker {number}"
         )
-        with _environment(self.engine.threads):
-            process.start()
-        theirs.close()
+        try:
+            with _environment(self.engine.threads):
+                process.start()
+        except OSError as error:
+            ours.close()
+            raise LiifBenchError(
+                f"cannot start worker {number}: {error.strerror}: try fewer --workers, or"
+                " --engine local"
+            ) from error
+        finally:
+            theirs.close()
         self.workers.append(_Worker(number, process, ours))
         self.watcher.step(number, "starting")
 

@@ -22,7 +22,7 @@ def site(tmp_path_factory):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
     lines = ["[liif_bench.upsamplers]", *(f"{name} = faulty:{name}" for name in MODELS)]
-    lines += ["[liif_bench.metrics]", "raising = faulty:Raising"]
+    lines += ["[liif_bench.metrics]", "raising = faulty:Raising", "telling = faulty:Telling"]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
     return folder
 
