@@ -25,8 +25,11 @@ def user_path(text: str) -> Path:
         The path, relative if it was written so.
 
     Raises:
-        LiifBenchError: It begins with the home of a user who does not exist.
+        LiifBenchError: It begins with the home of a user who does not exist, or holds a null
+            character, as no path does.
     """
+    if "\0" in text:
+        raise LiifBenchError(f"'{text}' does not exist: no path holds a null character")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:

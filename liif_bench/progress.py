@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     TextColumn,
@@ -15,6 +14,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
+
+from liif_bench.printable import printable
+from liif_bench.reports.escape import terminal
 
 Advance = Callable[[str, float], None]
 """Told a label and the cost that has been done since the last call (0: only the label is new)."""
@@ -81,10 +83,10 @@ class Bars:
             *columns, console=self.console, transient=True, speed_estimate_period=600
         ) as bars:
             task = bars.add_task("starting", total=cost)
-            yield lambda label, done: bars.update(task, description=label, advance=done)
+            yield lambda label, done: bars.update(task, description=printable(label), advance=done)
 
     def warn(self, message: str) -> None:
         """Print a warning; see `Progress.warn`."""
         self.console.print(
-            f"[yellow]warning:[/] {escape(message)}", soft_wrap=True, highlight=False
+            f"[yellow]warning:[/] {terminal(message)}", soft_wrap=True, highlight=False
         )

@@ -8,10 +8,10 @@ from liif_bench.errors import LiifBenchError
 
 
 def plain(text: str) -> str:
-    """Return text that rich prints as it is, brackets and all."""
-    from rich.markup import escape
+    """Return text that rich prints as it is, brackets and all; see `reports.escape.terminal`."""
+    from liif_bench.reports.escape import terminal
 
-    return escape(text)
+    return terminal(text)
 
 
 def put_text(text: str, path: Path | None) -> None:
