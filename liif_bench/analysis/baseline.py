@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import differences, stored_protocol
@@ -37,6 +37,13 @@ class CellKey(NamedTuple):
         return f"{self.dataset} x{self.scale:g} {self.upsampler} {self.metric}"
 
 
+def _measured(value: float) -> float:
+    """Return a value that is a number; infinity is one."""
+    if math.isnan(value):
+        raise ValueError("not a number: an image without a value stands under errors, or nowhere")
+    return value
+
+
 class Cell(BaseModel):
     """What a run measured of one cell.
 
@@ -55,13 +62,13 @@ class Cell(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset: str
-    scale: Annotated[float, Field(ge=1)]
+    scale: Annotated[float, Field(ge=1, allow_inf_nan=False)]
     upsampler: str
     metric: str
     variant: str
     higher_is_better: bool
     regime: Literal["in", "out"] | None = None
-    values: Mapping[str, float]
+    values: Mapping[str, Annotated[float, AfterValidator(_measured)]]
     errors: Mapping[str, str] = {}
 
     @property
@@ -80,7 +87,7 @@ class Data(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    items: int
+    items: Annotated[int, Field(ge=0)]
     sha256: str
 
 
@@ -111,7 +118,7 @@ class Snapshot(BaseModel):
     datasets: Mapping[str, Data]
     weights: Mapping[str, str]
     versions: Mapping[str, str]
-    seconds: Mapping[str, float]
+    seconds: Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     peak_rss_bytes: int = 0
     cells: tuple[Cell, ...]
 
@@ -189,7 +196,7 @@ def load_snapshot(path: str | Path) -> Snapshot:
     try:
         content = json.loads(source.read_text(encoding="utf-8"))
         version = content["baseline"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LiifBenchError(
             f"'{source}' is no baseline: make one with 'liif-bench baseline save RUN -o {source}'"
         ) from error
