@@ -114,10 +114,10 @@ def verdict(target: str) -> Tally:
 _NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _WORDS = (
     b"", b"0", b"-1", b"1e999", b"-1e999", b"nan", b"NaN", b"Infinity", b"inf", b"null", b"true",
-    b"[]", b"{}", b'""', b"'", b'"', b"\n", b"\r\n", b"\0", b"\x1b[31m", b"\\ud800", b"\xed\xa0\x80",
-    b"\xff\xfe", b"\xef\xbb\xbf", "٣".encode(), "\u202e".encode(), "\u2028".encode(), b"9" * 30,
-    b"9" * 5000, b"[" * 3000, b"{" * 50, b"../../..", b"/dev/null", b"%s%n", b"<script>", b",", b":",
-    b"=", b"#", b".", b"A" * 70000, b"\x85", b"\x0c",
+    b"[]", b"{}", b'""', b"'", b'"', b"\n", b"\r\n", b"\0", b"\x1b[31m", b"\\ud800",
+    b"\xed\xa0\x80", b"\xff\xfe", b"\xef\xbb\xbf", "٣".encode(), "\u202e".encode(),
+    "\u2028".encode(), b"9" * 30, b"9" * 5000, b"[" * 3000, b"{" * 50, b"../../..", b"/dev/null",
+    b"%s%n", b"<script>", b",", b":", b"=", b"#", b".", b"A" * 70000, b"\x85", b"\x0c",
 )  # fmt: skip
 
 

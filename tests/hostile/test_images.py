@@ -1,9 +1,7 @@
 """Image files of every format that is read, damaged."""
 
 import io
-import struct
 import warnings
-import zlib
 
 import numpy as np
 import pytest
