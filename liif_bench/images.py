@@ -2,8 +2,9 @@
 
 A file is decoded as people see it: EXIF rotation applied; grey and palette images made RGB;
 transparency flattened onto white; 16-bit grey rounded to 8 bits; the first of several frames. An
-ICC profile is not applied: the numbers that are stored are the numbers that are compared. What a decoder cannot turn into
-8-bit RGB without a choice that we would have to invent (floating-point TIFFs, say) is refused.
+ICC profile is not applied: the numbers that are stored are the numbers that are compared. What a
+decoder cannot turn into 8-bit RGB without a choice that we would have to invent (floating-point
+TIFFs, say) is refused.
 """
 
 from __future__ import annotations
@@ -149,9 +150,9 @@ def channels(image: Tensor, colour: Colour) -> Tensor:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image file; whatever goes wrong becomes one line that names the file."""
+    if path.exists() and not path.is_file():  # opening a pipe may take forever
+        raise LiifBenchError(f"'{path}' is not a regular file")
     try:
-        if path.exists() and not path.is_file():  # opening a pipe may take forever
-            raise LiifBenchError(f"'{path}' is not a regular file")
         with Image.open(path, formats=_FORMATS) as image:
             _check_safe(image)
             yield image

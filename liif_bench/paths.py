@@ -36,6 +36,14 @@ def user_path(text: str) -> Path:
         raise LiifBenchError(f"'{text}' does not exist: {error}") from error
 
 
+def text_of(path: Path) -> str:
+    r"""Return a path as text that a record can hold, with `/` between its parts.
+
+    Bytes of a name that are no UTF-8 are written out, as in ``caf\xe9.png``.
+    """
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
 def cache_root() -> Path:
     """Return the folder for what is fetched: `LIIF_BENCH_CACHE`, or else the user's cache folder.
 

@@ -14,9 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from liif_bench.errors import LiifBenchError
+from liif_bench.errors import LiifBenchError, one_line, shorten
+from liif_bench.run_files import check_manifest, open_line, sealed_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +94,19 @@ class Record:
         return self.error is not None and not self.error.startswith(NOT_APPLICABLE)
 
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    name: {
+        "str": (str,),
+        "int": (int,),
+        "float": (float, int),
+        "bool": (bool,),
+        "str | None": (str, NoneType),
+        "int | None": (int, NoneType),
+        "float | None": (float, int, NoneType),
+    }[annotation]
+    for name, annotation in Record.__annotations__.items()
+}
+
 COLUMNS = tuple(column.name for column in fields(Record))
 
 _DTYPES = {
@@ -150,11 +165,11 @@ class Journal:
         cases: dict[CaseKey, CaseRows] = {}
         for number, line in enumerate(self._whole_lines(), start=1):
             try:
-                entry = json.loads(line)
-                rows = [Record(**row) for row in entry["records"]]
-                key = (entry["dataset"], entry["item"], entry["scale"])
+                entry = open_line(line)
+                rows = [read_record(row) for row in entry["records"]]
+                key = (entry["dataset"], entry["item"], float(entry["scale"]))
                 cases[key] = CaseRows(rows, entry.get("details", {}))
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, TypeError) as error:
                 raise LiifBenchError(
                     f"'{self.path}' line {number} is damaged ({error});"
                     " start anew with another --out"
@@ -178,7 +193,7 @@ class Journal:
         if details:
             entry["details"] = details
         with self.path.open("ab") as file:
-            file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            file.write(sealed_line(entry) + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -195,6 +210,21 @@ class Journal:
             return []
         *lines, _cut = self.path.read_bytes().split(b"\n")
         return lines
+
+
+def read_record(row: Mapping[str, Any]) -> Record:
+    """Make a record of what a file holds.
+
+    Raises:
+        TypeError: A field is missing, unknown or of another type.
+    """
+    record = Record(**row)
+    for name, allowed in _TYPES.items():
+        value = getattr(record, name)
+        # a truth value is an int to Python, and no number of a record
+        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            raise TypeError(f"{name} is {shorten(repr(value), 40)}")
+    return record
 
 
 @dataclass(frozen=True)
@@ -215,11 +245,9 @@ class Run:
 
         Read from `records.parquet`, or from the journal while the run is unfinished.
         """
-        import pandas as pd
-
         stored = self.path / RECORDS
         if stored.exists():
-            return pd.read_parquet(stored).reindex(columns=list(COLUMNS))  # older ones lack some
+            return _checked(_read_table(stored), stored)
         cases = Journal(self.path / JOURNAL).read()
         return to_frame(record for rows in cases.values() for record in rows)
 
@@ -233,7 +261,7 @@ class Run:
 
         stored = self.path / f"{name}.parquet"
         if stored.exists():
-            return pd.read_parquet(stored)
+            return _read_table(stored)
         cases = Journal(self.path / JOURNAL).read_cases().values()
         return pd.DataFrame(joined(rows.details.get(name, {}) for rows in cases))
 
@@ -241,6 +269,36 @@ class Run:
     def finished(self) -> bool:
         """Whether every case of the plan has its records."""
         return bool(self.manifest.get("finished"))
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read a table of a run.
+
+    Raises:
+        LiifBenchError: It is damaged.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path, page_checksum_verification=True)
+    except Exception as error:  # a damaged table raises almost anything
+        raise LiifBenchError(f"'{path}' is damaged: {one_line(error)}") from error
+
+
+def _checked(records: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return records with their columns and dtypes; older ones lack `lr_source`.
+
+    Raises:
+        LiifBenchError: Another column is missing, or there is a strange one, or one of no numbers.
+    """
+    if odd := (set(records.columns) ^ set(COLUMNS)) - {"lr_source"}:
+        raise LiifBenchError(
+            f"'{path}' is damaged: unexpected or missing {', '.join(map(str, odd))}"
+        )
+    try:
+        return records.reindex(columns=list(COLUMNS)).astype(_DTYPES)
+    except (ValueError, TypeError) as error:
+        raise LiifBenchError(f"'{path}' is damaged: {one_line(error)}") from error
 
 
 def load_run(path: str | Path) -> Run:
@@ -274,20 +332,20 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LiifBenchError(f"'{path}' is damaged: {error}") from error
-    if version > SCHEMA_VERSION:
+    if isinstance(version, int) and version > SCHEMA_VERSION:
         raise LiifBenchError(
             f"'{path}' has schema version {version}, this liif-bench reads up to"
             f" {SCHEMA_VERSION}; upgrade liif-bench"
         )
-    return dict(manifest)
+    return check_manifest(manifest, path)
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest whole or not at all."""
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    write_whole(folder / MANIFEST, text.encode())
+    write_whole(folder / MANIFEST, text.encode(errors="backslashreplace"))
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> None:
@@ -323,7 +381,7 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     import io
 
     buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
+    frame.to_parquet(buffer, index=False, write_page_checksum=True)
     write_whole(path, buffer.getvalue())
 
 
