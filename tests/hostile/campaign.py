@@ -47,6 +47,14 @@ class Tally:
 
 TALLIES: dict[str, Tally] = {}
 
+STATED: dict[str, str] = {}
+"""What became of single cases, by what they are."""
+
+
+def stated(case: str, outcome: str) -> None:
+    """Say what became of a case, once a test has seen it."""
+    STATED[case] = outcome
+
 
 @contextmanager
 def time_limit(seconds: float = SECONDS) -> Iterator[None]:

@@ -1,6 +1,6 @@
-"""Prints what became of the inputs, as the table of docs/robustness.md."""
+"""Prints what became of the inputs, as the tables of docs/robustness.md."""
 
-from hostile.campaign import TALLIES
+from hostile.campaign import STATED, TALLIES
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -13,3 +13,9 @@ def pytest_terminal_summary(terminalreporter):
             f"| {name} | {tally.inputs:,} | {tally.refused:,} | {tally.accepted:,} |"
             f" {len(tally.crashes)} |"
         )
+    if STATED:
+        terminalreporter.section("hostile input, single cases")
+        terminalreporter.line("| case | outcome |")
+        terminalreporter.line("|---|---|")
+    for case, outcome in sorted(STATED.items()):
+        terminalreporter.line(f"| {case} | {outcome} |")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hostile.campaign import INPUTS, one, verdict
@@ -34,8 +34,12 @@ def _places(tree: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 
 @st.composite
-def damaged(draw: st.DrawFn, tree: Any) -> Any:
+def damaged(
+    draw: st.DrawFn, tree: Any, words: Sequence[str] = (), values: Sequence[Any] = ()
+) -> Any:
     """A copy of a tree with one to three nodes replaced, removed, renamed or doubled."""
+    names = _TEXT | st.sampled_from(words) if words else _TEXT
+    replacements = VALUES | st.sampled_from(values) if values else VALUES
     changed = copy.deepcopy(tree)
     for _ in range(draw(st.sampled_from((1, 1, 1, 2, 3)))):
         places = list(_places(changed))
@@ -47,22 +51,36 @@ def damaged(draw: st.DrawFn, tree: Any) -> Any:
             node = node[key]
         what = draw(st.sampled_from(("replace", "replace", "remove", "add", "move")))
         if what == "replace":
-            node[last] = draw(VALUES)
+            node[last] = draw(replacements)
         elif what == "remove":
             del node[last]
         elif what == "add" and isinstance(node, list):
-            node.append(draw(VALUES))
+            node.append(draw(replacements))
         elif what == "add":
-            node[draw(_TEXT)] = draw(VALUES)
+            node[draw(names)] = draw(replacements)
         elif isinstance(node, list):
             node.append(copy.deepcopy(node[last]))
         else:
-            node[draw(_TEXT)] = node.pop(last)
+            node[draw(names)] = node.pop(last)
     return changed
 
 
-def structured(target: str, tree: Any, read: Callable[[Any], object]) -> None:
-    """Try `INPUTS` damaged trees on a reader, and fail where it crashed."""
+def structured(
+    target: str,
+    tree: Any,
+    read: Callable[[Any], object],
+    words: Sequence[str] = (),
+    values: Sequence[Any] = (),
+) -> None:
+    """Try `INPUTS` damaged trees on a reader, and fail where it crashed.
+
+    Args:
+        target: Name in the tally.
+        tree: Dicts and lists that the reader takes.
+        read: The reader, with what has to hold of its answers.
+        words: Further names that a node may get.
+        values: Further values that a node may get.
+    """
 
     @settings(
         max_examples=INPUTS,
@@ -72,7 +90,7 @@ def structured(target: str, tree: Any, read: Callable[[Any], object]) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(damaged(tree))
+    @given(damaged(tree, words, values))
     def campaign(content: Any) -> None:
         one(target, content, read)
 
