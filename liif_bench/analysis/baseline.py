@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import differences, stored_protocol
 from liif_bench.records import Run, failures, load_run, write_whole
-from liif_bench.shipped import validate_file
+from liif_bench.shipped import describe_invalid, validate_file
 
 SCHEMA_VERSION = 1
 DIGITS = 6
@@ -127,7 +127,7 @@ def snapshot(run: Run) -> Snapshot:
     """Return the values of a run, rounded to `DIGITS` decimals.
 
     Raises:
-        LiifBenchError: The run is not finished, or holds nothing.
+        LiifBenchError: The run is not finished, holds nothing, or something impossible.
     """
     if not run.finished:
         raise LiifBenchError(
@@ -141,18 +141,21 @@ def snapshot(run: Run) -> Snapshot:
     weights = {**manifest.get("weights", {}), **plan.get("metric_weights", {})}
     outputs = records.drop_duplicates(["dataset", "item", "scale", "upsampler"])
     seconds = outputs.groupby("upsampler", sort=False)["seconds"].mean().dropna()
-    return Snapshot(
-        run=run.path.resolve().name,
-        suite=plan["suite"],
-        protocol=manifest["protocol"],
-        protocol_hash=plan["protocol_hash"],
-        datasets=plan["datasets"],
-        weights=weights,
-        versions=manifest["versions"],
-        seconds={str(name): round(float(value), 4) for name, value in seconds.items()},
-        peak_rss_bytes=int(manifest.get("peak_rss_bytes", 0)),
-        cells=tuple(cells_of(records)),
-    )
+    try:
+        return Snapshot(
+            run=run.path.resolve().name,
+            suite=plan["suite"],
+            protocol=manifest["protocol"],
+            protocol_hash=plan["protocol_hash"],
+            datasets=plan["datasets"],
+            weights=weights,
+            versions=manifest["versions"],
+            seconds={str(name): round(float(value), 4) for name, value in seconds.items()},
+            peak_rss_bytes=int(manifest.get("peak_rss_bytes", 0)),
+            cells=tuple(cells_of(records)),
+        )
+    except ValidationError as error:
+        raise LiifBenchError(f"run '{run.path}': {describe_invalid(error)}") from error
 
 
 def cells_of(records: pd.DataFrame) -> Iterable[Cell]:

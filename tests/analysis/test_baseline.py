@@ -3,6 +3,7 @@ import math
 
 import pytest
 from gates import made_up_cell, made_up_snapshot
+from made_runs import usual, write_run
 
 import liif_bench
 from liif_bench.analysis.baseline import (
@@ -127,3 +128,9 @@ def test_a_value_that_no_run_can_have_is_refused(tmp_path, good, bad, field):
     (tmp_path / "b.json").write_text(text.replace(good, bad))
     with pytest.raises(LiifBenchError, match=field):
         load_snapshot(tmp_path / "b.json")
+
+
+def test_a_run_with_an_impossible_value_is_no_baseline(tmp_path):
+    run = write_run(tmp_path / "run", usual(images=2), crops=False)  # its data sets are not told
+    with pytest.raises(LiifBenchError, match=r"run '.*run': datasets\.sample: Input should be"):
+        snapshot(load_run(run))
