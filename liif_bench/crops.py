@@ -13,9 +13,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from liif_bench.errors import LiifBenchError
 from liif_bench.paths import file_stem
 from liif_bench.records import CaseKey, write_whole
+from liif_bench.shipped import describe_invalid
 
 FOLDER = "crops"
 INDEX = "crops.json"
@@ -185,15 +188,28 @@ def crops_by_case(crops: Iterable[Crop]) -> Mapping[CaseKey, Mapping[str, Crop]]
     return found
 
 
+_LONGEST = 255  # of a file's name
+
+
+class _Index(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    crops: list[Crop]
+
+
 def _read_index(path: Path) -> list[Crop]:
     if not path.is_file():
         return []
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["crops"]
-        found = [Crop(**entry) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LiifBenchError(f"'{path}' is damaged ({error}): delete the folder") from error
+        found = _Index.model_validate_json(path.read_bytes()).crops
+    except ValidationError as error:
+        why = describe_invalid(error)
+        raise LiifBenchError(f"'{path}' is damaged ({why}): delete the folder") from error
+    except OSError as error:
+        raise LiifBenchError(f"cannot read '{path}': {error.strerror}") from error
     for crop in found:
-        if Path(crop.file).name != crop.file:
+        if Path(crop.file).name != crop.file or "\0" in crop.file or len(crop.file) > _LONGEST:
             raise LiifBenchError(f"'{path}' names '{crop.file}' outside its folder: delete it")
+        if min(crop.top, crop.left) < 0 or min(crop.height, crop.width, crop.hr_h, crop.hr_w) < 1:
+            raise LiifBenchError(f"'{path}' holds an impossible window: delete the folder")
     return found

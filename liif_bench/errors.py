@@ -5,9 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from liif_bench.printable import printable
+
 
 class LiifBenchError(Exception):
-    """Wrong usage or wrong data. The command line prints the message and exits with 2."""
+    """Wrong usage or wrong data. The command line prints the message and exits with 2.
+
+    Whatever name or value it quotes, it is one line that a terminal shows as it stands.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class WeightsUnavailableError(LiifBenchError):
@@ -41,7 +49,7 @@ class NotApplicableError(Exception):
 
 def one_line(error: Exception) -> str:
     """Return an error as one line; those that are not ours are preceded by their type."""
-    text = " ".join(str(error).split()) or "no message"
+    text = printable(" ".join(str(error).split())) or "no message"
     return text if isinstance(error, LiifBenchError) else f"{type(error).__name__}: {text}"
 
 

@@ -1,8 +1,10 @@
 """Images: files to 8-bit RGB arrays, arrays to tensors, luma.
 
 A file is decoded as people see it: EXIF rotation applied; grey and palette images made RGB;
-transparency flattened onto white; 16-bit grey rounded to 8 bits. What a decoder cannot turn into
-8-bit RGB without a choice that we would have to invent (floating-point TIFFs, say) is refused.
+transparency flattened onto white; 16-bit grey rounded to 8 bits; the first of several frames. An
+ICC profile is not applied: the numbers that are stored are the numbers that are compared. What a
+decoder cannot turn into 8-bit RGB without a choice that we would have to invent (floating-point
+TIFFs, say) is refused.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from torch import Tensor
 from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import Colour
 
+# What is decoded, by Pillow's names. Of the others some start programs (PostScript) or are seldom
+# tried on hostile files; a file's content decides, whatever it is called.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
 # Weights of R, G, B and offset of the luma of RGB in [0, 1], on the same scale. MATLAB's rgb2ycbcr
@@ -39,6 +44,8 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 _LOSSY_QUALITY = 95  # where the format loses anything at all
 _EXIF_ORIENTATION = 0x0112
+_LEVELS = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+_ROWS = 256  # that are looked up at once: indices take eight bytes a pixel
 _SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 
 RgbArray = npt.NDArray[np.uint8]
@@ -48,7 +55,7 @@ def read_rgb(path: Path) -> RgbArray:
     """Decode an image file.
 
     Args:
-        path: PNG, JPEG, WebP, BMP or TIFF.
+        path: PNG, JPEG, WebP, BMP, TIFF or GIF; a regular file.
 
     Returns:
         `(H, W, 3)` array of uint8, RGB.
@@ -59,7 +66,8 @@ def read_rgb(path: Path) -> RgbArray:
     """
     with _opened(path) as image:
         image.load()
-        return np.array(_as_rgb(ImageOps.exif_transpose(image), path))
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.array(_as_rgb(image, path))
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -142,8 +150,10 @@ def channels(image: Tensor, colour: Colour) -> Tensor:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image file; whatever goes wrong becomes one line that names the file."""
+    if path.exists() and not path.is_file():  # opening a pipe may take forever
+        raise LiifBenchError(f"'{path}' is not a regular file")
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             _check_safe(image)
             yield image
     except LiifBenchError:
@@ -151,7 +161,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError as error:
         raise LiifBenchError(f"image '{path}' does not exist") from error
     except UnidentifiedImageError as error:
-        raise LiifBenchError(f"'{path}' is not an image that can be decoded") from error
+        raise LiifBenchError(
+            f"'{path}' is not an image that can be decoded (PNG, JPEG, WebP, BMP, TIFF, GIF)"
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LiifBenchError(f"'{path}' is refused as too large: {error}") from error
     except Exception as error:  # decoders raise almost anything on hostile bytes
@@ -173,10 +185,12 @@ def _check_safe(image: Image.Image) -> None:
 
 def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
     if image.mode in _SIXTEEN_BIT_MODES:
-        values = np.asarray(image).astype(np.int64)
+        values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise LiifBenchError(f"'{path}' has 32-bit pixels; save it with 8 or 16 bits")
-        grey = ((values * 255 + 32767) // 65535).astype(np.uint8)
+        grey = np.empty(values.shape, np.uint8)
+        for top in range(0, len(values), _ROWS):
+            grey[top : top + _ROWS] = _LEVELS[values[top : top + _ROWS]]
         return Image.fromarray(grey).convert("RGB")
     if image.mode == "F":
         raise LiifBenchError(f"'{path}' has floating-point pixels; save it with 8 or 16 bits")
@@ -184,4 +198,4 @@ def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
         layered = image.convert("RGBA")
         white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layered).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

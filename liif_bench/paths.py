@@ -25,12 +25,23 @@ def user_path(text: str) -> Path:
         The path, relative if it was written so.
 
     Raises:
-        LiifBenchError: It begins with the home of a user who does not exist.
+        LiifBenchError: It begins with the home of a user who does not exist, or holds a null
+            character, as no path does.
     """
+    if "\0" in text:
+        raise LiifBenchError(f"'{text}' does not exist: no path holds a null character")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise LiifBenchError(f"'{text}' does not exist: {error}") from error
+
+
+def text_of(path: Path) -> str:
+    r"""Return a path as text that a record can hold, with `/` between its parts.
+
+    Bytes of a name that are no UTF-8 are written out, as in ``caf\xe9.png``.
+    """
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def cache_root() -> Path:

@@ -13,7 +13,6 @@ from typing import IO, Any, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     TextColumn,
@@ -27,6 +26,8 @@ from rich.text import Text
 
 from liif_bench.board import Board, Snapshot
 from liif_bench.errors import LiifBenchError
+from liif_bench.printable import printable
+from liif_bench.reports.escape import terminal
 
 FIRST_LINE = 10.0  # seconds after which a run that is not on a terminal says how far it is
 EVERY = 30.0  # seconds between its lines from then on
@@ -108,7 +109,7 @@ class Bars:
             *columns, console=self.console, transient=True, speed_estimate_period=600
         ) as bars:
             task = bars.add_task("starting", total=cost)
-            yield lambda label, done: bars.update(task, description=label, advance=done)
+            yield lambda label, done: bars.update(task, description=printable(label), advance=done)
 
     @contextmanager
     def watch(self, board: Board) -> Iterator[None]:
@@ -135,7 +136,7 @@ class Bars:
     def warn(self, message: str) -> None:
         """Print a warning; see `Progress.warn`."""
         self.console.print(
-            f"[yellow]warning:[/] {escape(message)}", soft_wrap=True, highlight=False
+            f"[yellow]warning:[/] {terminal(message)}", soft_wrap=True, highlight=False
         )
 
 
@@ -228,7 +229,7 @@ def plain_line(state: Snapshot) -> str:
 
 
 def _line(text: str, style: str = "") -> Text:
-    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _times(state: Snapshot) -> str:

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from liif_bench.errors import LiifBenchError, one_line, shorten
 from liif_bench.hashing import file_sha256
+from liif_bench.run_files import check_manifest, open_line, sealed_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,7 +243,7 @@ class Journal:
             entry["details"] = details
         if stages:
             entry["stages"] = {name: round(seconds, 6) for name, seconds in stages.items()}
-        line = json.dumps(entry, ensure_ascii=False).encode()
+        line = sealed_line(entry)
         with writing(self.path), self.path.open("ab", buffering=0) as file:
             start = file.tell()
             try:
@@ -273,7 +274,7 @@ class Journal:
         for number, line in enumerate(self._whole_lines(), start=1):
             try:
                 key, rows, place_in_plan = _entry(line)
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except (ValueError, TypeError) as error:
                 raise LiifBenchError(
                     f"'{self.path}' line {number} is damaged ({one_line(error)}): take the line out"
                     " to have its case measured again, or start anew with another --out"
@@ -318,20 +319,13 @@ def _entry(line: bytes) -> tuple[CaseKey, CaseRows, int]:
     """Read a line of a journal.
 
     Raises:
-        ValueError, KeyError, TypeError: It is damaged, or of another schema.
+        ValueError, TypeError: It is damaged, or of another schema.
     """
-    entry = json.loads(line)
+    entry = open_line(line)
     rows = [read_record(row) for row in entry["records"]]
-    dataset, item, scale = entry["dataset"], entry["item"], entry["scale"]
-    number, details = entry.get("number", -1), entry.get("details", {})
-    stages = entry.get("stages", {})
-    if not (isinstance(dataset, str) and isinstance(item, str) and isinstance(scale, (int, float))):
-        raise TypeError("it names no case")
-    if any((row.dataset, row.item, row.scale) != (dataset, item, scale) for row in rows):
-        raise ValueError("it holds a record of another case")
-    if not (isinstance(number, int) and isinstance(details, dict) and isinstance(stages, dict)):
-        raise TypeError("its number, details or stages are none")
-    return (dataset, item, float(scale)), CaseRows(rows, details, stages), number
+    key = (entry["dataset"], entry["item"], float(entry["scale"]))
+    kept = CaseRows(rows, entry.get("details", {}), entry.get("stages", {}))
+    return key, kept, entry.get("number", -1)
 
 
 def read_record(row: Mapping[str, Any]) -> Record:
@@ -389,7 +383,7 @@ class Run:
         """
         stored = self._stored(RECORDS)
         if stored is not None:
-            return stored.reindex(columns=list(COLUMNS))  # older ones lack some
+            return stored
         cases = self._journal.read()
         return _arrow_table(chain.from_iterable(cases.values())).to_pandas()
 
@@ -426,24 +420,57 @@ class Run:
 
     def _stored(self, name: str) -> pd.DataFrame | None:
         """Return a table of the folder; None where it is not there, out of date or damaged."""
-        import pandas as pd
-
         path = self.path / name
         has_journal = self._journal.path.is_file()
         if not path.is_file() or (has_journal and not self.finished):
             return None
         try:
-            # Most flipped bits of a table would go unseen, and some give other numbers.
-            if self.manifest.get("tables", {}).get(name, "") not in ("", file_sha256(path)):
-                raise ValueError("it is not the file that the run wrote")  # noqa: TRY301
-            return pd.read_parquet(path)
-        except Exception as error:  # a damaged table may bring any
+            table = _read_table(path, self.manifest.get("tables", {}).get(name))
+            return _checked(table, path) if name == RECORDS else table
+        except LiifBenchError as error:
             if not has_journal:
                 raise LiifBenchError(
-                    f"'{path}' is damaged ({one_line(error)}), and there is no {JOURNAL} beside it"
-                    " to make it anew from"
+                    f"{error}; there is no {JOURNAL} beside it to make it anew from"
                 ) from error
             return None
+
+
+def _read_table(path: Path, sha256: str | None = None) -> pd.DataFrame:
+    """Read a table of a run.
+
+    Args:
+        path: The file.
+        sha256: What the manifest says of it: most flipped bits of a table would go unseen, and
+            some give other numbers. None in runs that were written without.
+
+    Raises:
+        LiifBenchError: It is damaged.
+    """
+    import pandas as pd
+
+    if sha256 is not None and file_sha256(path) != sha256:
+        raise LiifBenchError(f"'{path}' is damaged: it is not the file that was written")
+
+    try:
+        return pd.read_parquet(path, page_checksum_verification=True)
+    except Exception as error:  # a damaged table raises almost anything
+        raise LiifBenchError(f"'{path}' is damaged: {one_line(error)}") from error
+
+
+def _checked(records: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return records with their columns and dtypes; older ones lack `lr_source`.
+
+    Raises:
+        LiifBenchError: Another column is missing, or there is a strange one, or one of no numbers.
+    """
+    if odd := (set(records.columns) ^ set(COLUMNS)) - {"lr_source"}:
+        raise LiifBenchError(
+            f"'{path}' is damaged: unexpected or missing {', '.join(map(str, odd))}"
+        )
+    try:
+        return records.reindex(columns=list(COLUMNS)).astype(_DTYPES)
+    except (ValueError, TypeError) as error:
+        raise LiifBenchError(f"'{path}' is damaged: {one_line(error)}") from error
 
 
 def load_run(path: str | Path) -> Run:
@@ -477,14 +504,14 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LiifBenchError(f"'{path}' is damaged: {error}") from error
-    if version > SCHEMA_VERSION:
+    if isinstance(version, int) and version > SCHEMA_VERSION:
         raise LiifBenchError(
             f"'{path}' has schema version {version}, this liif-bench reads up to"
             f" {SCHEMA_VERSION}; upgrade liif-bench"
         )
-    return dict(manifest)
+    return check_manifest(manifest, path)
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -495,7 +522,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     with writing(folder / MANIFEST) as path:
-        write_whole(path, text.encode())
+        write_whole(path, text.encode(errors="backslashreplace"))
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> dict[str, str]:
@@ -570,7 +597,7 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     import io
 
     buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
+    frame.to_parquet(buffer, index=False, write_page_checksum=True)
     write_whole(path, buffer.getvalue())
 
 

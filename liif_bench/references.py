@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import load_protocol, protocol_names
 from liif_bench.records import GIVEN_LR
 from liif_bench.shipped import read_toml, suites_folder, validate_file
@@ -45,12 +47,15 @@ class Reference(BaseModel):
     metric: str
     protocol: str
     given_scales: tuple[float, ...]
-    decimals: int = Field(ge=0)
+    decimals: int = Field(ge=0, le=10)
     source: str
     verified: bool
     retrained: bool
     note: str = ""
-    values: dict[float, float] = Field(min_length=1)
+    values: dict[
+        Annotated[float, Field(ge=1, allow_inf_nan=False)],
+        Annotated[float, Field(allow_inf_nan=False)],
+    ] = Field(min_length=1)
 
     @property
     def tolerance(self) -> float:
@@ -104,7 +109,9 @@ def read_references(path: Path) -> tuple[Reference, ...]:
         LiifBenchError: A field is missing, unknown or wrong; the message names the file.
     """
     common = dict(read_toml(path))
-    rows = common.pop("row", ())
+    rows = common.pop("row", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise LiifBenchError(f"reference file '{path}': write each row under [[row]]")
     merged = {"row": [{**common, **row} for row in rows]}
     return validate_file(_File, path, merged, "reference file").row
 

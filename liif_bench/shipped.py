@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from liif_bench.errors import LiifBenchError
+from liif_bench.errors import LiifBenchError, shorten
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -44,8 +44,10 @@ def read_toml(path: Path) -> Mapping[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise LiifBenchError(f"cannot read '{path}': {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
         raise LiifBenchError(f"'{path}' is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise LiifBenchError(f"'{path}' is not valid TOML: it is nested too deeply") from error
 
 
 def validate_file(kind: type[Model], path: Path, content: Mapping[str, Any], what: str) -> Model:
@@ -70,12 +72,29 @@ def validate_file(kind: type[Model], path: Path, content: Mapping[str, Any], wha
 
 
 def describe_invalid(error: ValidationError) -> str:
-    """Put a validation error into one line: each wrong field, what is wrong, what came."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
-        + ("" if item["type"] in _WITHOUT_INPUT else f" (got {item['input']!r})")
-        for item in error.errors()
-    )
+    """Put a validation error into one line: each wrong field, what is wrong, what came.
 
+    Fields and values are shortened, and of very many wrong fields the first are told.
+    """
+    wrong = error.errors()
+    told = [
+        shorten(".".join(str(part) for part in item["loc"]) or "file", _MOST_SHOWN)
+        + f": {item['msg']}"
+        + ("" if item["type"] in _WITHOUT_INPUT else f" (got {_shown(item['input'])})")
+        for item in wrong[:_MOST_FIELDS]
+    ]
+    more = len(wrong) - len(told)
+    return "; ".join(told + ([f"and {more} more"] if more else []))
+
+
+def _shown(value: object) -> str:
+    try:
+        return shorten(repr(value), _MOST_SHOWN)
+    except ValueError:  # a number of more digits than Python writes out
+        return "a number of thousands of digits"
+
+
+_MOST_SHOWN = 200  # characters of a field or a value
+_MOST_FIELDS = 20
 
 _WITHOUT_INPUT = {"missing", "value_error"}

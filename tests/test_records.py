@@ -1,10 +1,13 @@
 import json
 import math
+import re
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
+from frames import made_up
+from made_runs import write_run
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import (
@@ -99,7 +102,8 @@ def test_a_damaged_line_in_the_middle_is_named(journal):
 
 def test_a_line_of_the_first_schema_is_refused_in_one_line(journal):
     journal.append(KEY, [record()])
-    journal.path.write_text(journal.path.read_text().replace('"lr_source": "given", ', ""))
+    older = journal.path.read_text().replace('"lr_source": "given", ', "")
+    journal.path.write_text(re.sub(r', "crc32": "\w{8}"', "", older))
     with pytest.raises(LiifBenchError, match=r"line 1 .*lr_source.*start anew") as error:
         journal.read()
     assert "\n" not in str(error.value)
@@ -246,3 +250,99 @@ def test_reading_a_run_never_imports_torch(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "liif-edsr" in done.stdout
+
+
+# Checksums and shapes
+
+
+def test_names_that_are_no_text_come_back_from_a_journal(journal):
+    rows = [record(item="caf\udce9")]
+    journal.append(("sample", "caf\udce9", 2.0), rows)
+    assert journal.read() == {("sample", "caf\udce9", 2.0): rows}
+
+
+def test_no_byte_of_a_journal_changes_unnoticed(journal):
+    """CRC-32 finds every change of one byte; what it is stored in is looked at, too."""
+    journal.append(KEY, [record()], {"views": VIEWS})
+    whole = journal.path.read_bytes()
+    for place in range(len(whole) - 1):
+        for other in {whole[place] ^ 1, whole[place] ^ 0x20, ord("1"), ord("\n")} - {whole[place]}:
+            journal.path.write_bytes(whole[:place] + bytes([other]) + whole[place + 1 :])
+            with pytest.raises(LiifBenchError, match="line 1 is damaged"):
+                journal.read()
+
+
+def test_a_line_without_a_checksum_is_read_all_the_same(journal):
+    journal.append(KEY, [record()])
+    unsealed = re.sub(rb', "crc32": "\w{8}"', b"", journal.path.read_bytes())
+    assert unsealed != journal.path.read_bytes()
+    journal.path.write_bytes(unsealed)
+    assert journal.read() == {KEY: [record()]}
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ('"records": [', '"others": 1, "records": ['),
+        ('"value": 30.0', '"value": "30.0"'),
+        ('"value": 30.0', '"value": true'),
+        ('"value": 30.0', '"value": NaN'),
+        ('"item": "chelsea", "scale": 2.0, "lr', '"item": "coffee", "scale": 2.0, "lr'),
+        ('"scale": 2.0, "records"', '"scale": "2.0", "records"'),
+        ('"views": {', '"views": 3, "more": {'),
+        ('"rank": [1, null]', '"rank": [1]'),
+        ('"rank": [1, null]', '"rank": ' + "[" * 5000),
+    ],
+)
+def test_a_line_that_says_something_impossible_is_refused(journal, good, bad):
+    journal.append(KEY, [record()], {"views": VIEWS})
+    line = re.sub(r', "crc32": "\w{8}"', "", journal.path.read_text())
+    assert good in line
+    journal.path.write_text(line.replace(good, bad))
+    with pytest.raises(LiifBenchError, match="line 1 is damaged"):
+        journal.read()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"schema_version": "2"}, "schema_version"),
+        ({"run": None}, "run"),
+        ({"plan": []}, "plan"),
+        ({"plan": {"scales": [0.5]}}, "plan.scales.0"),
+        ({"plan": {"models": ["bicubic"]}}, "plan.models"),
+        ({"wall_seconds": "long"}, "wall_seconds"),
+        ({"peak_rss_bytes": 10**30}, "peak_rss_bytes"),
+        ({"command": "ls"}, "command"),
+    ],
+)
+def test_a_manifest_with_a_wrong_field_is_refused(tmp_path, changes, field):
+    run = write_run(tmp_path / "run", made_up([("a", 2.0, "bicubic", "psnr", 30.0)]), crops=False)
+    content = json.loads((run / "manifest.json").read_text())
+    assert load_run(run).finished
+    (run / "manifest.json").write_text(json.dumps(content | changes))
+    with pytest.raises(LiifBenchError, match=rf"manifest\.json' is damaged: {field}"):
+        load_run(run)
+
+
+def test_a_field_that_a_manifest_lacks_is_an_error_that_names_the_file(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"schema_version": 2, "plan": {}}')
+    manifest = load_run(tmp_path).manifest
+    for fields, name in ((manifest, "protocol"), (manifest["plan"], "protocol_hash")):
+        with pytest.raises(LiifBenchError, match=rf"manifest\.json' .* lacks '{name}'"):
+            fields[name]
+    assert manifest.get("protocol", "none") == "none"
+
+
+def test_a_manifest_that_is_nested_too_deeply_is_refused(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"plan": ' + "[" * 100_000)
+    with pytest.raises(LiifBenchError, match="is damaged"):
+        load_run(tmp_path)
+
+
+def test_a_damaged_table_of_records_is_refused(tmp_path):
+    run = write_run(tmp_path / "run", made_up([("a", 2.0, "bicubic", "psnr", 30.0)]), crops=False)
+    path = run / "records.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(LiifBenchError, match=r"records\.parquet' is damaged"):
+        _ = load_run(run).records

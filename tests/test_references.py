@@ -71,6 +71,11 @@ def test_lr_came_from_files_where_the_row_says_so_and_from_the_generator_elsewhe
         ("values = { 8 = 20.5 }", "values = {}", ["row.1.values", "at least 1"]),
         ("{ 8 = 20.5 }", "{ eight = 20.5 }", ["row.1.values", "eight"]),
         ("[[row]]", "[[rows]]", ["row"]),
+        ("decimals = 4", "decimals = 40", ["row.1.decimals", "less than or equal to 10"]),
+        ("{ 8 = 20.5 }", "{ 8 = nan }", ["row.1.values.8", "finite"]),
+        ("{ 8 = 20.5 }", "{ 0 = 20.5 }", ["row.1.values.0", "greater than or equal to 1"]),
+        (FILE, "row = 3", ["write each row under [[row]]"]),
+        (FILE, "row = [3, 'x']", ["write each row under [[row]]"]),
     ],
 )
 def test_a_wrong_file_is_named_with_its_field(file, before, after, words):

@@ -354,7 +354,16 @@ def test_the_suites_folder_is_the_installed_or_the_checked_out_one(tmp_path, mon
     assert shipped.suites_folder() == package / "suites"
 
 
-@pytest.mark.parametrize("content", [b"a = ", b"\xff\xff", None], ids=["toml", "utf-8", "missing"])
+DAMAGED = {
+    "toml": b"a = ",
+    "utf-8": b"\xff\xff",
+    "missing": None,
+    "too deep for the parser": b"a = " + b"[" * 5000,
+    "more digits than Python reads": b"a = " + b"9" * 5000,
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_an_unreadable_toml_is_named(content, tmp_path):
     path = tmp_path / "x.toml"
     if content is not None:
@@ -365,6 +374,14 @@ def test_an_unreadable_toml_is_named(content, tmp_path):
 def test_toml_is_read_as_utf8(tmp_path):
     (tmp_path / "x.toml").write_bytes('[a]\nb = "×4 Größe"\n'.encode())
     assert shipped.read_toml(tmp_path / "x.toml") == {"a": {"b": "×4 Größe"}}
+
+
+def test_wrong_fields_are_told_in_one_short_line(suite_file):
+    wide = "".join(f'"field\\n{number}" = "{"y" * 5000}"\n' for number in range(200))
+    message = refusal(load_suite, suite_file(GOOD, wide + GOOD))
+    assert "field\\n0: Extra inputs are not permitted (got 'yyy" in message
+    assert message.endswith("; and 180 more")
+    assert len(message) < 10_000
 
 
 # Torch

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import differences, stored_protocol
 from liif_bench.records import Run, failures, load_run, write_whole
-from liif_bench.shipped import validate_file
+from liif_bench.shipped import describe_invalid, validate_file
 
 SCHEMA_VERSION = 1
 DIGITS = 6
@@ -35,6 +35,13 @@ class CellKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.dataset} x{self.scale:g} {self.upsampler} {self.metric}"
+
+
+def _measured(value: float) -> float:
+    """Return a value that is a number; infinity is one."""
+    if math.isnan(value):
+        raise ValueError("not a number: an image without a value stands under errors, or nowhere")
+    return value
 
 
 class Cell(BaseModel):
@@ -55,13 +62,13 @@ class Cell(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset: str
-    scale: Annotated[float, Field(ge=1)]
+    scale: Annotated[float, Field(ge=1, allow_inf_nan=False)]
     upsampler: str
     metric: str
     variant: str
     higher_is_better: bool
     regime: Literal["in", "out"] | None = None
-    values: Mapping[str, float]
+    values: Mapping[str, Annotated[float, AfterValidator(_measured)]]
     errors: Mapping[str, str] = {}
 
     @property
@@ -80,7 +87,7 @@ class Data(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    items: int
+    items: Annotated[int, Field(ge=0)]
     sha256: str
 
 
@@ -111,7 +118,7 @@ class Snapshot(BaseModel):
     datasets: Mapping[str, Data]
     weights: Mapping[str, str]
     versions: Mapping[str, str]
-    seconds: Mapping[str, float]
+    seconds: Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     peak_rss_bytes: int = 0
     cells: tuple[Cell, ...]
 
@@ -120,7 +127,7 @@ def snapshot(run: Run) -> Snapshot:
     """Return the values of a run, rounded to `DIGITS` decimals.
 
     Raises:
-        LiifBenchError: The run is not finished, or holds nothing.
+        LiifBenchError: The run is not finished, holds nothing, or something impossible.
     """
     if not run.finished:
         raise LiifBenchError(
@@ -134,18 +141,21 @@ def snapshot(run: Run) -> Snapshot:
     weights = {**manifest.get("weights", {}), **plan.get("metric_weights", {})}
     outputs = records.drop_duplicates(["dataset", "item", "scale", "upsampler"])
     seconds = outputs.groupby("upsampler", sort=False)["seconds"].mean().dropna()
-    return Snapshot(
-        run=run.path.resolve().name,
-        suite=plan["suite"],
-        protocol=manifest["protocol"],
-        protocol_hash=plan["protocol_hash"],
-        datasets=plan["datasets"],
-        weights=weights,
-        versions=manifest["versions"],
-        seconds={str(name): round(float(value), 4) for name, value in seconds.items()},
-        peak_rss_bytes=int(manifest.get("peak_rss_bytes", 0)),
-        cells=tuple(cells_of(records)),
-    )
+    try:
+        return Snapshot(
+            run=run.path.resolve().name,
+            suite=plan["suite"],
+            protocol=manifest["protocol"],
+            protocol_hash=plan["protocol_hash"],
+            datasets=plan["datasets"],
+            weights=weights,
+            versions=manifest["versions"],
+            seconds={str(name): round(float(value), 4) for name, value in seconds.items()},
+            peak_rss_bytes=int(manifest.get("peak_rss_bytes", 0)),
+            cells=tuple(cells_of(records)),
+        )
+    except ValidationError as error:
+        raise LiifBenchError(f"run '{run.path}': {describe_invalid(error)}") from error
 
 
 def cells_of(records: pd.DataFrame) -> Iterable[Cell]:
@@ -189,7 +199,7 @@ def load_snapshot(path: str | Path) -> Snapshot:
     try:
         content = json.loads(source.read_text(encoding="utf-8"))
         version = content["baseline"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LiifBenchError(
             f"'{source}' is no baseline: make one with 'liif-bench baseline save RUN -o {source}'"
         ) from error

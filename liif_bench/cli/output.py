@@ -8,10 +8,10 @@ from liif_bench.errors import LiifBenchError
 
 
 def plain(text: str) -> str:
-    """Return text that rich prints as it is, brackets and all."""
-    from rich.markup import escape
+    """Return text that rich prints as it is, brackets and all; see `reports.escape.terminal`."""
+    from liif_bench.reports.escape import terminal
 
-    return escape(text)
+    return terminal(text)
 
 
 def put_text(text: str, path: Path | None) -> None:
@@ -25,7 +25,19 @@ def put_text(text: str, path: Path | None) -> None:
     if path is None:
         print(text, end="")
         return
+    content = text.encode(errors="backslashreplace")
     try:
-        write_whole(path, text.encode())
+        if _is_device(path):
+            path.write_bytes(content)
+        else:
+            write_whole(path, content)
     except OSError as error:
         raise LiifBenchError(f"cannot write '{path}': {error.strerror}") from error
+
+
+def _is_device(path: Path) -> bool:
+    """Whether a path is written to as it is: a new file in its place would put an end to it."""
+    return (path.exists() and not path.is_file()) or path.absolute().parts[1:2] in (
+        ("dev",),
+        ("proc",),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from liif_bench.crops import INDEX
@@ -9,6 +10,7 @@ from liif_bench.datasets.base import Item
 from liif_bench.datasets.root import find_folder
 from liif_bench.errors import LiifBenchError
 from liif_bench.images import EXTENSIONS
+from liif_bench.paths import text_of
 
 
 def folder(root: Path, argument: str = "") -> tuple[Item, ...]:
@@ -25,7 +27,24 @@ def folder(root: Path, argument: str = "") -> tuple[Item, ...]:
         LiifBenchError: The folder is missing, empty, or holds no image.
     """
     found = find_folder(argument, root)
-    return tuple(Item(path.relative_to(found).as_posix(), path) for path in image_files(found))
+    items = tuple(Item(text_of(path.relative_to(found)), path) for path in image_files(found))
+    check_names(items)
+    return items
+
+
+def check_names(items: Iterable[Item]) -> None:
+    r"""Check that no two items have one name, as ``caf\xe9`` and ``é`` in Latin-1 would have.
+
+    Raises:
+        LiifBenchError: Two have; the message names both files.
+    """
+    found: dict[str, Path] = {}
+    for item in items:
+        if item.name in found:
+            raise LiifBenchError(
+                f"'{found[item.name]}' and '{item.hr_path}' have one name: rename one"
+            )
+        found[item.name] = item.hr_path
 
 
 def image_files(path: Path, *, recursive: bool = True) -> list[Path]:

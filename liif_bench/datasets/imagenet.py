@@ -25,6 +25,7 @@ from liif_bench.datasets.folder import is_image
 from liif_bench.datasets.root import exists, find_folder
 from liif_bench.errors import DataUnavailableError, LiifBenchError
 from liif_bench.images import EXTENSIONS
+from liif_bench.paths import text_of
 
 SAMPLE_FOLDER = "imagenet_sample"
 """Where `imagenet-sample` is looked for below the data root."""
@@ -136,8 +137,8 @@ def _of_class(folder: Path) -> Iterator[Item]:
             f"'{folders[0]}' is a folder in the folder of a class: put its images into '{folder}'"
         )
     for path in images:
-        own = path.name.startswith(f"{wnid}_")
-        yield Item(path.name if own else f"{wnid}_{path.name}", path, labels=(wnid,))
+        name = text_of(Path(path.name))
+        yield Item(name if name.startswith(f"{wnid}_") else f"{wnid}_{name}", path, labels=(wnid,))
 
 
 def _flat(path: Path) -> Item:
@@ -147,7 +148,7 @@ def _flat(path: Path) -> Item:
             f"'{path}' has no WordNet id of an ImageNet-1k class in front, as n01440764_tench.JPEG"
             " has: rename it, or use 'labels:' with a CSV file, or 'folder:' to do without labels"
         )
-    return Item(path.name, path, labels=(wnid,))
+    return Item(text_of(Path(path.name)), path, labels=(wnid,))
 
 
 def _content(folder: Path) -> tuple[list[Path], list[Path]]:

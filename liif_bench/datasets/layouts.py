@@ -26,6 +26,7 @@ from liif_bench.datasets.base import Item
 from liif_bench.datasets.folder import image_files, is_image, visible_files
 from liif_bench.datasets.root import find_folder
 from liif_bench.errors import LiifBenchError
+from liif_bench.paths import text_of
 
 LOOKED_FOR = (
     "HR/ or HR_X2/ ... (with LR_bicubic/X2/ ...),"
@@ -167,7 +168,7 @@ def _group(kind: str, folder: Path, ending: str, paths: Iterable[Path]) -> _Grou
             raise LiifBenchError(
                 f"'{path}' is not named as {kind} is: its name must end in '{ending}'"
             )
-        name = path.stem.removesuffix(ending)
+        name = text_of(Path(path.stem.removesuffix(ending)))
         if name in files:
             raise LiifBenchError(f"'{files[name]}' and '{path}' have one name: keep one")
         files[name] = path

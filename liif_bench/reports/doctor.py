@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from liif_bench.doctor import DEFAULT_SUITE, Diagnosis, Machine, Part, Place
+from liif_bench.reports.escape import terminal
 
 _STYLES = {"ready": "green", "to fetch": "yellow", "missing": "yellow", "broken": "red"}
 _KINDS = {"model": "models", "metric": "metrics", "dataset": "data sets"}
@@ -16,8 +16,8 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     """Print facts, then the parts by kind, then what keeps the default run from being whole."""
     machine = diagnosis.machine
     console.print(
-        f"[bold]liif-bench {escape(diagnosis.version)}[/] on Python {machine.python},"
-        f" {escape(machine.system)}",
+        f"[bold]liif-bench {terminal(diagnosis.version)}[/] on Python {machine.python},"
+        f" {terminal(machine.system)}",
         highlight=False,
     )
     console.print(_facts(diagnosis), highlight=False)
@@ -28,9 +28,9 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
         console.print(_parts(parts, width), highlight=False)
     console.print()
     for remark in diagnosis.remarks:
-        console.print(f"[yellow]note:[/] {escape(remark)}", soft_wrap=True, highlight=False)
+        console.print(f"[yellow]note:[/] {terminal(remark)}", soft_wrap=True, highlight=False)
     for problem in diagnosis.problems:
-        console.print(f"[red]problem:[/] {escape(problem)}", soft_wrap=True, highlight=False)
+        console.print(f"[red]problem:[/] {terminal(problem)}", soft_wrap=True, highlight=False)
     if not diagnosis.problems:
         console.print(
             f"[green]'liif-bench run' (suite {DEFAULT_SUITE}) is ready to run[/]", highlight=False
@@ -55,7 +55,7 @@ def _facts(diagnosis: Diagnosis) -> Table:
         ("cache", _cache(diagnosis.cache)),
         ("data root", f"{diagnosis.data_root.path}{there}"),
     ):
-        table.add_row(name, escape(fact))
+        table.add_row(name, terminal(fact))
     return table
 
 
@@ -66,7 +66,9 @@ def _parts(parts: list[Part], width: int) -> Table:
     table.add_column(overflow="fold")
     for part in parts:
         more = ": ".join(text for text in (part.remark, part.remedy) if text)
-        table.add_row(escape(part.usage), f"[{_STYLES[part.state]}]{part.state}[/]", escape(more))
+        table.add_row(
+            terminal(part.usage), f"[{_STYLES[part.state]}]{part.state}[/]", terminal(more)
+        )
     return table
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 
+from rich.markup import escape
+
+from liif_bench.printable import printable
+
 _TEX = {
     "\\": "\\textbackslash{}",
     "↑": "$\\uparrow$",
@@ -26,6 +30,11 @@ _TEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 _LAST_LATIN = 0x17F
+
+
+def terminal(text: str) -> str:
+    """Return text that rich prints as it stands: no markup, no escape sequence, one line."""
+    return escape(printable(text))
 
 
 def tex(text: str) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
 
-from liif_bench.reports.escape import markdown
+from liif_bench.printable import printable
+from liif_bench.reports.escape import markdown, terminal
 
 _GAP = 2
 _LEAST_NAME = 14  # a column of names may be folded to this width
@@ -48,11 +48,11 @@ def lacking(who: str, images: int, whole: int) -> str:
 def print_grids(grids: Sequence[Grid], console: Console) -> None:
     """Print tables on a terminal; numbers that do not fit its width go into a further block."""
     for grid in grids:
-        console.print(f"[bold]{escape(grid.title)}[/]", highlight=False)
+        console.print(f"[bold]{terminal(grid.title)}[/]", highlight=False)
         for columns in _blocks(grid, console.width):
             console.print(_block(grid, columns), highlight=False)
         for note in grid.notes:
-            console.print(f"- {escape(note)}", highlight=False)
+            console.print(f"- {terminal(note)}", highlight=False)
         console.print()
 
 
@@ -60,7 +60,8 @@ def _blocks(grid: Grid, width: int) -> list[list[int]]:
     """Split the columns of numbers so that each block fits; names may be folded to half of it."""
     if not grid.columns:
         return []
-    widths = [max(map(len, texts)) + _GAP for texts in zip(grid.columns, *grid.rows, strict=True)]
+    shown = zip(grid.columns, *grid.rows, strict=True)
+    widths = [max(len(printable(text)) for text in texts) + _GAP for texts in shown]
     names, numbers = widths[: grid.names], widths[grid.names :]
     if sum(min(name, _LEAST_NAME) for name in names) + sum(numbers) <= width:
         return [list(range(grid.names, len(grid.columns)))]
@@ -82,11 +83,11 @@ def _block(grid: Grid, columns: Sequence[int]) -> RichTable:
     shown = RichTable(box=None, padding=(0, _GAP, 0, 0), header_style="dim")
     names = range(grid.names)
     for column in names:
-        shown.add_column(escape(grid.columns[column]), overflow="fold")
+        shown.add_column(terminal(grid.columns[column]), overflow="fold")
     for column in columns:
-        shown.add_column(escape(grid.columns[column]), justify="right", no_wrap=True)
+        shown.add_column(terminal(grid.columns[column]), justify="right", no_wrap=True)
     for number, row in enumerate(grid.rows):
-        texts = (escape(row[column]) for column in (*names, *columns))
+        texts = (terminal(row[column]) for column in (*names, *columns))
         shown.add_row(*texts, style=grid.styles.get(number))
     return shown
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
+from liif_bench.printable import printable
 from liif_bench.reports.tables import PAPER, Line, Table
 
 
@@ -13,10 +14,10 @@ def render_terminal(tables: Iterable[Table], width: int) -> Text:
     """Lay tables out for a terminal; scales that do not fit its width go into a further block."""
     lines: list[Text] = []
     for table in tables:
-        lines.append(Text(table.title, style="bold"))
+        lines.append(Text(printable(table.title), style="bold"))
         for columns in _blocks(table, width):
             lines += _block(table, columns)
-        notes = [Text(note, style="dim") for note in table.notes]
+        notes = [Text(printable(note), style="dim") for note in table.notes]
         lines += [Text(""), *notes, *([Text("")] if notes else [])]
     return Text("\n").join(lines)
 
@@ -26,7 +27,7 @@ def _widths(table: Table) -> tuple[int, int]:
     lines = [line for section in table.sections for line in section.lines(table.scales)]
     heads = [len(f"x{scale:g}") for scale in table.scales]
     numbers = [len(text) for line in lines for text in line.texts]
-    return max(len(line.name) for line in lines) + 2, max(*heads, *numbers) + 2
+    return max(len(printable(line.name)) for line in lines) + 2, max(*heads, *numbers) + 2
 
 
 def _blocks(table: Table, width: int) -> list[list[int]]:
@@ -62,13 +63,13 @@ def _block(table: Table, columns: list[int]) -> list[Text]:
     for section in table.sections:
         lines.append(Text(""))
         if table.layout != PAPER:
-            lines.append(Text(table.head_of(section), style="cyan"))
+            lines.append(Text(printable(table.head_of(section)), style="cyan"))
         for row in section.lines(table.scales):
             plain = "italic" if row.published else ""
             shown = [
                 [Text(row.texts[i], _mark(row, i) or plain) for i in group] for _, group in groups
             ]
-            lines.append(line(Text(f"  {row.name}", plain), shown))
+            lines.append(line(Text(f"  {printable(row.name)}", plain), shown))
     return lines
 
 

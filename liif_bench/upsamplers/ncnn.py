@@ -6,6 +6,7 @@ used for what it gives the same everywhere. SRMD: arXiv 1712.06116; Real-ESRGAN:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -32,21 +33,17 @@ from liif_bench.upsamplers.fixed import (
     read_tiling,
 )
 from liif_bench.upsamplers.ncnn_param import read_graph
+from liif_bench.upsamplers.ncnn_trial import OFF
 from liif_bench.upsamplers.options import choose, split_options, whole_number
+from liif_bench.upsamplers.processes import describe_status, run_limited
 from liif_bench.weights.fetch import ensure
 
 NETWORKS_FILE = Path(__file__).with_name("ncnn.toml")
 
+_TRIAL = Path(__file__).with_name("ncnn_trial.py")
+_TRIAL_SECONDS = 120.0
 _LARGEST_SCALE = 16
 _PROBE = 32  # pixels per side of what a user's network is tried on
-_OFF = (
-    "use_vulkan_compute",
-    "use_fp16_packed",
-    "use_fp16_storage",
-    "use_fp16_arithmetic",
-    "use_bf16_storage",
-    "use_bf16_packed",  # since 2025
-)
 # A freed block serves a request of at least this share of its size: less memory is kept unused.
 _REUSED_SHARE = 0.5
 
@@ -95,7 +92,7 @@ class NcnnNetwork:
         self._net = ncnn.Net()
         self._net.opt.num_threads = torch.get_num_threads()
         self._net.opt.use_winograd_convolution = face.winograd
-        for option in _OFF:
+        for option in OFF:
             if hasattr(self._net.opt, option):
                 setattr(self._net.opt, option, False)
         if self._net.load_param(str(param)) or self._net.load_model(str(weights)):
@@ -214,6 +211,7 @@ def ncnn_files(options: Options, argument: str) -> FixedScale:
         )
     tiling = read_tiling(given)
     label = f"ncnn:{param.stem}"
+    _try_out(param, weights, face)
     network = NcnnNetwork(label, param, weights, face, scale, tiling)
     network.run(torch.full((3, _PROBE, _PROBE), 0.5))
     settings = _settings(describe_tiling(tiling))
@@ -226,6 +224,22 @@ def ncnn_files(options: Options, argument: str) -> FixedScale:
         read_passes(given),
         settings,
     )
+
+
+def _try_out(param: Path, weights: Path, face: Face) -> None:
+    """Run a network in a process of its own first: what ncnn dies of must not end this one.
+
+    Raises:
+        LiifBenchError: It died of it, or did not come to an end.
+    """
+    argv = [sys.executable, str(_TRIAL), str(param.absolute()), str(weights.absolute())]
+    ended = run_limited([*argv, face.input, face.output, str(_PROBE)], _TRIAL_SECONDS)
+    if ended.code != 0:
+        how = "took too long" if ended.code is None else describe_status(ended.code)
+        raise LiifBenchError(
+            f"ncnn cannot run '{param}' with '{weights}' ({how} on {_PROBE}x{_PROBE} pixels):"
+            " damaged, or no pair"
+        )
 
 
 def _settings(tiles: Mapping[str, str]) -> dict[str, str]:

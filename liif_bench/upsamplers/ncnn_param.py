@@ -5,13 +5,17 @@ ncnn itself reports what is wrong on standard error, if at all; what passes here
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from liif_bench.errors import LiifBenchError
 
 _MAGIC = "7767517"
+_LARGEST = 1e9  # of a layer's numbers: an SR network has some million weights
+_CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise", "Deconvolution")
+_PADS = (4, 14, 15, 16)  # left, top, right, bottom
+_WIDEST_PAD = 4096
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,37 @@ def _read_layer(words: list[str]) -> Layer:
         raise ValueError(f"'{' '.join(words)[:60]}' is no layer") from error
     if len(blobs) != reads + makes or min(reads, makes) < 0:
         raise ValueError(f"layer '{name}' does not name its {reads + makes} blobs")
+    if len(parameters) < len(rest):
+        raise ValueError(f"layer '{name}' has a number twice")
+    _check_numbers(kind, name, parameters)
     return Layer(kind, name, tuple(blobs[:reads]), tuple(blobs[reads:]), parameters)
+
+
+def _check_numbers(kind: str, name: str, parameters: Mapping[int, str]) -> None:
+    """Check what ncnn takes for granted and dies of: sizes that are none, or fit no other.
+
+    Raises:
+        ValueError: A number is too large, or a convolution's weights are no whole kernels.
+    """
+    for text in parameters.values():
+        for part in text.split(","):
+            try:
+                too_large = not abs(float(part)) <= _LARGEST
+            except ValueError:
+                continue  # a word, or nothing
+            if too_large:
+                raise ValueError(f"layer '{name}' has the number {part[:40]}")
+    if kind not in _CONVOLUTIONS or not {0, 1, 6} <= parameters.keys():
+        return
+    made, width, weights = (int(parameters[number]) for number in (0, 1, 6))
+    height = int(parameters.get(11, width))
+    pads = [int(parameters.get(number, 0)) for number in _PADS]
+    if min(made, width, height) < 1 or weights < 1 or weights % (made * width * height):
+        raise ValueError(f"layer '{name}' has {weights} weights for {made} of {width}x{height}")
+    if parameters.get(19, "0") != "0":
+        raise ValueError(f"layer '{name}' takes its weights from a blob")
+    if max(pads) > _WIDEST_PAD:
+        raise ValueError(f"layer '{name}' pads by {max(pads)}")
 
 
 def _damaged(path: Path, why: str) -> LiifBenchError:

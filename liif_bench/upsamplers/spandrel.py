@@ -7,6 +7,8 @@ archives, which carry code, are refused.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,8 +34,9 @@ from liif_bench.upsamplers.fixed import (
     read_tiling,
 )
 from liif_bench.upsamplers.options import split_options
-from liif_bench.weights.readers import read_safetensors, read_torch
+from liif_bench.weights.readers import check_tensors, read_safetensors, read_torch
 
+_MODULES_PER_TENSOR, _FEW_MODULES = 4, 64
 _PICKLES = (".pth", ".pt", ".ckpt", ".bin")
 
 
@@ -106,7 +109,11 @@ def _descriptor(path: Path) -> Any:
     """Read a checkpoint and let spandrel recognise it."""
     state = _state(path)
     try:
-        descriptor = ModelLoader().load_from_state_dict(canonicalize_state_dict(state))
+        state = canonicalize_state_dict(state)
+        _check_size(path, state)
+        descriptor = ModelLoader().load_from_state_dict(state)
+    except LiifBenchError:
+        raise
     except UnsupportedModelError as error:
         raise LiifBenchError(
             f"'{path}' is of no architecture that spandrel {metadata.version('spandrel')} knows"
@@ -126,6 +133,20 @@ def _descriptor(path: Path) -> Any:
     if descriptor.scale < 2:
         raise LiifBenchError(f"'{path}' does not enlarge: its scale is {descriptor.scale}")
     return descriptor
+
+
+def _check_size(path: Path, state: Mapping[str, Any]) -> None:
+    """Refuse what would make spandrel build a network far larger than the file.
+
+    It builds as many layers as the highest number in a name asks for. A sequence has a few modules
+    without weights, such as activations, for each that has some.
+    """
+    check_tensors(path, state)
+    highest = max((int(n) for name in state for n in re.findall(r"(?<![^.])\d+", name)), default=0)
+    if highest > _MODULES_PER_TENSOR * len(state) + _FEW_MODULES:
+        raise LiifBenchError(
+            f"'{path}' numbers a layer {highest} and holds {len(state)} tensors: damaged"
+        )
 
 
 def _state(path: Path) -> dict[str, Any]:

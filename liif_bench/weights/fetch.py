@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import lzma
 import os
 import shutil
 import ssl
@@ -352,7 +353,17 @@ def _extract(weights: WeightsFile, archive: Path) -> None:
     try:
         with _open_member(archive, weights.member) as chunks:
             actual = _write(chunks, archive.parent / weights.file, weights.size, lambda _: None)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, KeyError) as error:
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        KeyError,
+        RuntimeError,  # an encrypted member, or a way of packing that is not known here
+        ValueError,
+        OSError,  # of the archive: what is said against the cache is an error of ours by now
+    ) as error:
         raise WeightsMismatchError(
             f"{weights.id}: cannot read {weights.member} in {archive.name} ({_reason(error)}): "
             f"nothing was stored"

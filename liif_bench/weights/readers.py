@@ -5,8 +5,11 @@ Every reader refuses whatever is not plain data and says so in one line.
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from liif_bench.errors import LiifBenchError
+from liif_bench.errors import LiifBenchError, shorten
 from liif_bench.weights.fetch import ensure
 from liif_bench.weights.registry import lookup
 
@@ -42,6 +45,7 @@ _LITE_LAYERS = {
 def read_torch(path: Path) -> Any:
     """Read a file of `torch.save`: tensors and plain containers only, onto the CPU."""
     try:
+        _check_not_packed(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds, with pages of unsafe advice
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -49,6 +53,37 @@ def read_torch(path: Path) -> Any:
             raise _refusal(path, f"it refers to {refused[1]}") from None
         unpickling = isinstance(error, pickle.UnpicklingError)
         raise _refusal(path, "it holds more than tensors" if unpickling else error) from None
+
+
+def check_tensors(path: Path, state: Mapping[Any, Any]) -> None:
+    """Check that a state dict holds plain numbers by name, each as many as the file brings.
+
+    A tensor that repeats a few stored numbers may claim any size, and takes it once it is used.
+
+    Args:
+        path: The file, for the message.
+        state: What was read of it.
+
+    Raises:
+        LiifBenchError: A name is no text, or a value no dense tensor of stored numbers.
+    """
+    for name, value in state.items():
+        if not isinstance(name, str):
+            raise _refusal(path, f"it names something {shorten(repr(name), 60)}")
+        plain = isinstance(value, Tensor) and value.layout is torch.strided
+        if not plain or value.is_quantized or value.device.type != "cpu":
+            raise _refusal(path, f"'{shorten(name, 60)}' is no tensor")
+        if value.untyped_storage().nbytes() < value.numel() * value.element_size():
+            raise _refusal(path, f"'{shorten(name, 60)}' claims more numbers than are stored")
+
+
+def _check_not_packed(path: Path) -> None:
+    """Refuse what unpacks to more than it is: `torch.save` stores its members as they are."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as members:
+            held = sum(member.file_size for member in members.infolist())
+        if held > path.stat().st_size:
+            raise ValueError(f"its members are packed, and {held} bytes large")
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -76,13 +111,21 @@ def read_numpy_pickle(path: Path) -> dict[str, Any]:
         LiifBenchError: The file is damaged or holds anything else.
     """
     try:
-        with path.open("rb") as file:
-            tree = _to_arrays(_ArrayUnpickler(file).load())
+        content = path.read_bytes()
+        _check_memo(content)
+        tree = _to_arrays(_ArrayUnpickler(io.BytesIO(content)).load(), {})
     except Exception as error:  # a damaged pickle raises anything at all
         raise _refusal(path, error) from None
     if not isinstance(tree, dict):
         raise _refusal(path, f"it holds a {type(tree).__name__}, not a dict")
     return tree
+
+
+def _check_memo(content: bytes) -> None:
+    """Refuse a pickle that numbers its parts beyond their count, for which Python takes room."""
+    for code, number, _ in pickletools.genops(content):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(number) > len(content):
+            raise pickle.UnpicklingError("it numbers parts that it does not have")
 
 
 def lpips_trunk(path: Path) -> dict[str, Tensor]:
@@ -227,12 +270,19 @@ class _ArrayUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it refers to {module}.{name}")
 
 
-def _to_arrays(node: Any) -> Any:
-    """Replace the stand-ins by what they hold; nothing but dicts and arrays passes."""
+def _to_arrays(node: Any, done: dict[int, Any]) -> Any:
+    """Replace the stand-ins by what they hold; nothing but dicts and arrays passes.
+
+    Args:
+        node: Any part of what was read.
+        done: What became of dicts, by id: one that stands in many places is looked at once.
+    """
     if isinstance(node, _Array) and node.value is not None:
         return node.value
     if isinstance(node, dict):
-        return {key: _to_arrays(value) for key, value in node.items()}
+        if id(node) not in done:
+            done[id(node)] = {key: _to_arrays(value, done) for key, value in node.items()}
+        return done[id(node)]
     raise pickle.UnpicklingError(f"it holds a {type(node).__name__}")
 
 

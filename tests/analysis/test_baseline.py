@@ -3,6 +3,7 @@ import math
 
 import pytest
 from gates import made_up_cell, made_up_snapshot
+from made_runs import usual, write_run
 
 import liif_bench
 from liif_bench.analysis.baseline import (
@@ -82,7 +83,16 @@ def test_an_unfinished_run_is_no_baseline(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"baseline": 1}', '{"baseline": 99}', '{"baseline": "a"}']
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"baseline": 1}',
+        '{"baseline": 99}',
+        '{"baseline": "a"}',
+        "[" * 100_000,  # more than Python's JSON follows
+    ],
 )
 def test_a_file_that_is_no_baseline_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "baseline.json"
@@ -102,3 +112,25 @@ def test_a_cell_that_stands_twice_is_refused(tmp_path):
     (tmp_path / "b.json").write_text(baseline_text(made_up_snapshot(cell, cell)))
     with pytest.raises(LiifBenchError, match="photos x4 mine psnr' twice"):
         load_snapshot(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "field"),
+    [
+        ('"a": 1.0', '"a": NaN', "cells.0.values.a: Value error, not a number"),
+        ('"scale": 4.0', '"scale": Infinity', "cells.0.scale"),
+    ],
+)
+def test_a_value_that_no_run_can_have_is_refused(tmp_path, good, bad, field):
+    text = baseline_text(made_up_snapshot(made_up_cell([1.0, 2.0])))
+    text = text.replace('"image0"', '"a"')
+    assert good in text
+    (tmp_path / "b.json").write_text(text.replace(good, bad))
+    with pytest.raises(LiifBenchError, match=field):
+        load_snapshot(tmp_path / "b.json")
+
+
+def test_a_run_with_an_impossible_value_is_no_baseline(tmp_path):
+    run = write_run(tmp_path / "run", usual(images=2), crops=False)  # its data sets are not told
+    with pytest.raises(LiifBenchError, match=r"run '.*run': datasets\.sample: Input should be"):
+        snapshot(load_run(run))

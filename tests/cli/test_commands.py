@@ -61,6 +61,20 @@ def test_a_process_says_and_ends_as_its_entry_point_does(arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--data", "folder:a\nb\x1b[2J"], "folder 'a\\nb\\x1b[2J' does not exist"),
+        (["table", "no\nrun\u202e"], "'no\\nrun\\u202e' is not a run"),
+        (["run", "--data", "folder:caf\udce9"], "'folder:caf\\udce9' is not text in UTF-8"),
+        (["run", "x" * 5000 + ".toml"], "File name too long"),
+        (["run", "--\n"], "No such option"),
+    ],
+)
+def test_a_hostile_argument_is_one_line_and_2(arguments, message, tmp_path):
+    assert message in refused(*arguments, cwd=tmp_path)
+
+
 def test_folders_without_images_are_refused(tmp_path):
     assert "does not exist" in refused("run", "--data", f"folder:{tmp_path / 'no'}")
     (tmp_path / "empty").mkdir()

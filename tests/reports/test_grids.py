@@ -68,3 +68,11 @@ def test_csv_has_the_table_in_each_line():
     assert rows[0][:3] == ["table", "name", "x0"]
     assert rows[1][:3] == ["wide", "row 0", "100.12345"]
     assert len(rows) == 3
+
+
+def test_escape_sequences_and_line_breaks_of_names_do_not_reach_the_terminal():
+    text = printed(Grid("ti\ntle", ("na\x1b[2Jme", "x2"), (("a\nb\x1b]0;t\x07", "1"),)), 80)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "a\\nb\\x1b]0;t\\x07" in text
+    assert text.splitlines()[0] == "ti\\ntle"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ from liif_bench.hashing import file_sha256
 from liif_bench.paths import user_path
 from liif_bench.upsamplers.base import Weights
 from liif_bench.upsamplers.liif.encoders import EDSR_BASELINE, ENCODERS
-from liif_bench.weights.readers import read_safetensors, read_torch
+from liif_bench.weights.readers import check_tensors, read_safetensors, read_torch
 
 _ENCODER = "encoder."
 _MLP = "imnet.layers."
+_MLP_WEIGHT = re.compile(re.escape(_MLP) + r"(0|[1-9][0-9]{0,3})\.weight")
 _UNUSED = ("encoder.sub_mean.", "encoder.add_mean.")
 
 
@@ -134,6 +136,7 @@ def read_parts(path: Path, model: str, encoder: str, name: str) -> Parts:
         state: Mapping[str, Any] = read_safetensors(path)
     else:
         state = _authors_state(read_torch(path), path, model, encoder, name)
+    check_tensors(path, state)
     foreign = [key for key in state if not key.startswith((_ENCODER, _MLP))]
     if foreign:
         raise LiifBenchError(f"'{path}' is no state dict of {name}: unexpected '{foreign[0]}'")
@@ -168,9 +171,7 @@ def _authors_state(
 
 def _mlp_layers(state: Mapping[str, Any], path: Path) -> list[tuple[Tensor, Tensor]]:
     numbers = sorted(
-        int(key.removeprefix(_MLP).removesuffix(".weight"))
-        for key in state
-        if key.startswith(_MLP) and key.endswith(".weight")
+        int(found[1]) for key in state if (found := _MLP_WEIGHT.fullmatch(key)) is not None
     )
     try:
         layers = [(state[f"{_MLP}{n}.weight"], state[f"{_MLP}{n}.bias"]) for n in numbers]
@@ -178,7 +179,7 @@ def _mlp_layers(state: Mapping[str, Any], path: Path) -> list[tuple[Tensor, Tens
         raise LiifBenchError(f"'{path}' lacks {error} of the MLP") from error
     if len(layers) < 2:
         raise LiifBenchError(f"'{path}' has no MLP of two or more layers under '{_MLP}'")
-    width = layers[0][0].shape[1]
+    width = layers[0][0].shape[-1] if layers[0][0].ndim else 0
     for number, (weight, bias) in zip(numbers, layers, strict=True):
         if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:
             raise LiifBenchError(f"'{path}': layer {number} of the MLP does not fit its neighbours")
