@@ -38,7 +38,6 @@ _HERE = "127.0.0.1"  # a cluster of ours listens to this machine only: Ray asks 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray would call its makers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a notice about what this changes
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what goes wrong is said by us, once
 }
 
 _ours: weakref.finalize[..., Any] | None = None  # ends the connection that this module made last
@@ -115,7 +114,8 @@ def make_ray(options: EngineOptions) -> RayEngine:
     if not before:
         _connect(options.ray_address)
     try:
-        engine = _plan(options, gpus, ray.nodes(), alone=not before and not options.ray_address)
+        nodes = ray.nodes()  # type: ignore[no-untyped-call]
+        engine = _plan(options, gpus, nodes, alone=not before and not options.ray_address)
     except LiifBenchError:
         if not before:
             ray.shutdown()
@@ -247,7 +247,7 @@ class _Post:
             # What has to be made is made wherever it is missing.
             if task.dataset not in seen and task.item.make is None and path.exists():
                 seen[task.dataset] = str(path.absolute())
-        return cls(setup, os.getcwd(), tuple(seen.values()), __version__)
+        return cls(setup, str(Path.cwd()), tuple(seen.values()), __version__)
 
     def enter(self) -> None:
         """Go to the run's folder and check that this machine can measure for it.
@@ -409,9 +409,9 @@ class _Crew:
         for hand in list(self.hands):
             if hand.task is not None and time.monotonic() - hand.begun > limit:
                 task, hand.task = hand.task, None
-                reason = f"took longer than {limit:g} s"
+                reason = f"took longer than {limit:g} s, at {task.label} on {hand.host}"
                 yield from self._lose(hand, reason)
-                yield self.queue.given_up(task, f"{reason}, at {task.label} on {hand.host}")
+                yield self.queue.given_up(task, reason)
 
     def _lose(self, hand: _Hand, reason: str) -> Iterator[Outcome]:
         """Put another worker in the place of one that is lost, and its task back."""
