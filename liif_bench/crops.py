@@ -94,6 +94,18 @@ class CropFolder:
         """Every crop whose file is there, in the order in which cases were measured."""
         return [crop for crop in self._crops.values() if (self.path / crop.file).is_file()]
 
+    def content(self, crop: Crop) -> bytes:
+        """Return a crop's PNG.
+
+        Raises:
+            LiifBenchError: It cannot be read.
+        """
+        path = self.path / crop.file
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise LiifBenchError(f"cannot read '{path}': {error.strerror}") from error
+
     def free_file(self, case: CaseKey, model: str, taken: Collection[str] = ()) -> str:
         """Return a name for a crop's file that no other crop has, even where case is ignored.
 

@@ -115,14 +115,7 @@ def estimate(
     tasks = [Task(number, *case) for number, case in enumerate(cases)]
     if shard is not None:
         tasks = shard.part(tasks)
-    parts = {"reading and making LR": known.case}
-    parts |= {model: known.models[model] for model in plan.models if model in known.models}
-    count = len(plan.models)
-    parts |= {
-        metric: _times(known.metrics[metric], count)
-        for metric in plan.metrics
-        if metric in known.metrics
-    }
+    parts = _parts(known, plan.models, plan.metrics)
     sizes = [(task.megapixels / task.scale**2, task.megapixels) for task in tasks]
     seconds = [sum(_cost(each, *size) for each in parts.values()) for size in sizes]
     shares = {name: sum(_cost(each, *size) for size in sizes) for name, each in parts.items()}
@@ -165,6 +158,32 @@ def makespan(seconds: Iterable[float], workers: int, costs: Costs) -> float:
     for end in sorted(ends):
         written = max(written, end) + costs.between
     return written
+
+
+def case_seconds(
+    costs: Costs, models: Sequence[str], metrics: Sequence[str], lr: float, hr: float
+) -> float:
+    """Return the seconds of a case; what nothing is known of counts nothing.
+
+    Args:
+        costs: Of the machine.
+        models: As named on the command line.
+        metrics: Each of which looks at every model's output.
+        lr: Megapixels of LR.
+        hr: Megapixels of HR.
+    """
+    return sum(_cost(each, lr, hr) for each in _parts(costs, models, metrics).values())
+
+
+def _parts(costs: Costs, models: Sequence[str], metrics: Sequence[str]) -> dict[str, Coefficients]:
+    """Return what the known parts of a case cost, by name."""
+    known = {"reading and making LR": costs.case}
+    known |= {model: costs.models[model] for model in models if model in costs.models}
+    return known | {
+        metric: _times(costs.metrics[metric], len(models))
+        for metric in metrics
+        if metric in costs.metrics
+    }
 
 
 def _times(coefficients: Coefficients, factor: int) -> Coefficients:

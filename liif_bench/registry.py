@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from importlib import metadata
@@ -28,6 +28,8 @@ class Entry:
         summary: One line for ``liif-bench list``.
         argument: What may follow the name after a colon, or "" where nothing may.
         argument_required: Whether the name alone is not enough.
+        title: What tables and figures call a metric; "" for its name.
+        decimals: Digits after the point that they show of it.
         requires: Modules that it imports and that are not installed with liif-bench everywhere.
         extra: The extra of liif-bench that installs them; "" where liif-bench alone should have.
         weights: Ids of the registered weights that it reads.
@@ -41,6 +43,8 @@ class Entry:
     summary: str
     argument: str = ""
     argument_required: bool = False
+    title: str = ""
+    decimals: int = 4
     requires: tuple[str, ...] = ()
     extra: str = ""
     weights: tuple[str, ...] = ()
@@ -81,6 +85,9 @@ class Registry:
         group: Entry points of this group are plug-ins.
         entries: The built-in parts.
         members: Attributes that every part must have once it is made.
+
+    Attributes:
+        builtin: The built-in parts by name. Unlike `entries`, it looks for no plug-ins.
     """
 
     def __init__(
@@ -89,11 +96,11 @@ class Registry:
         self.kind = kind
         self.group = group
         self.members = tuple(members)
-        self._builtin = {entry.name: entry for entry in entries}
+        self.builtin: Mapping[str, Entry] = {entry.name: entry for entry in entries}
 
     def entries(self) -> dict[str, Entry]:
         """Return every part by name. A plug-in cannot replace a built-in part."""
-        found = dict(self._builtin)
+        found = dict(self.builtin)
         for point in metadata.entry_points(group=self.group):
             summary = f"plug-in {point.value}"
             package = f"{point.dist.name} {point.dist.version}" if point.dist else point.module

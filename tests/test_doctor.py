@@ -123,14 +123,14 @@ class TestParts:
 
     def test_a_missing_module_names_its_extra(self, monkeypatch):
         far = Entry("far", "far_away:thing", "x", requires=("json", "far_away"), extra="far")
-        monkeypatch.setitem(UPSAMPLERS._builtin, "far", far)
+        monkeypatch.setitem(UPSAMPLERS.builtin, "far", far)
         got = part(diagnose(), "far")
         assert (got.state, got.remark) == ("missing", "needs far_away")
         assert got.remedy == "pip install 'liif-bench[far]'"
 
     def test_a_missing_module_that_no_extra_brings_is_installed_by_its_name(self, monkeypatch):
         far = Entry("far", "far_away:thing", "x", requires=("far_away",))
-        monkeypatch.setitem(UPSAMPLERS._builtin, "far", far)
+        monkeypatch.setitem(UPSAMPLERS.builtin, "far", far)
         assert part(diagnose(), "far").remedy == "pip install far_away"
 
     def test_a_plug_in_is_imported_to_see_whether_it_can_be(self, plug_in):
@@ -147,7 +147,7 @@ class TestParts:
 
     def test_optional_models_of_a_suite_may_be_missing(self, monkeypatch):
         far = Entry("far", "far_away:thing", "x", requires=("far_away",), extra="far")
-        monkeypatch.setitem(UPSAMPLERS._builtin, "far", far)
+        monkeypatch.setitem(UPSAMPLERS.builtin, "far", far)
         parts = diagnose().parts
         suite = load_suite("sample").model_copy(update={"models": ("bicubic", "far")})
         assert lacking(suite, parts) == [

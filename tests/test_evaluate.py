@@ -188,3 +188,75 @@ def test_rounding_shows_in_the_score(photo):
     assert Psnr().score(case, finish(sr, BENCHMARK)) == pytest.approx(expected, abs=1e-4)
     rounded = replace(case, protocol=BENCHMARK.changed({"rounding": "uint8"}))
     assert Psnr().score(rounded, finish(sr, rounded.protocol)) == math.inf
+
+
+class Roomy:
+    """An upsampler that has room for what it holds only below some budget, and counts."""
+
+    training_scales = None
+    weights = None
+    settings = {}  # noqa: RUF012 - a plug-in may be written so
+    name = "roomy"
+
+    def __init__(self, memory, most, error, asked):
+        self.memory, self.most, self.error, self.asked = memory, most, error, asked
+
+    def encode(self, lr):
+        self.asked.append(self.memory)
+        if self.memory > self.most:
+            raise self.error
+        return self
+
+    def render(self, size, window=None):
+        return torch.full((3, *size), 0.5)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    ],
+)
+def test_where_memory_runs_out_half_of_it_is_tried_and_half_of_that(photo, error):
+    asked = []
+
+    def make(place, memory):
+        assert place == 0
+        return Roomy(memory, 128 << 20, error, asked)
+
+    tight = replace(
+        bench(BENCHMARK), upsamplers=(make(0, 512 << 20),), leaner=make, memory=512 << 20
+    )
+    rows = evaluate(tight, "photos", photo(48, 64), 2.0)
+    assert asked == [512 << 20, 256 << 20, 128 << 20]
+    assert all(row.error is None for row in rows)
+
+
+def test_where_there_is_never_room_the_case_is_an_error_and_the_run_goes_on(photo):
+    asked = []
+
+    def make(place, memory):
+        return Roomy(memory, 0, MemoryError("no room"), asked)
+
+    tight = replace(
+        bench(BENCHMARK), upsamplers=(make(0, 512 << 20),), leaner=make, memory=512 << 20
+    )
+    rows = evaluate(tight, "photos", photo(48, 64), 2.0)
+    assert asked == [512 << 20, 256 << 20, 128 << 20, 64 << 20]
+    assert {row.error for row in rows} == {"MemoryError: no room"}
+
+
+def test_another_error_is_not_tried_again(photo):
+    asked = []
+
+    def make(place, memory):
+        return Roomy(memory, 0, RuntimeError("something else"), asked)
+
+    tight = replace(
+        bench(BENCHMARK), upsamplers=(make(0, 512 << 20),), leaner=make, memory=512 << 20
+    )
+    rows = evaluate(tight, "photos", photo(48, 64), 2.0)
+    assert asked == [512 << 20]
+    assert {row.error for row in rows} == {"RuntimeError: something else"}

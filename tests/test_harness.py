@@ -270,9 +270,9 @@ class TestMissingWeights:
     def test_a_metric_without_weights_is_an_error_and_the_rest_goes_on(
         self, offline, photos, tmp_path
     ):
-        from liif_bench.metrics.perceptual import load_lpips
+        from liif_bench.metrics import perceptual
 
-        load_lpips.cache_clear()
+        perceptual._loaded.cache_clear()
         run = liif_bench.run(
             scales=[2], data=[photos], limit=1, out=tmp_path / "out",
             models=["bicubic"], metrics=["psnr", "lpips", "zoom-kl", "zoom-agreement"],

@@ -120,6 +120,13 @@ def test_every_metric_goes_by_its_name(name):
     assert isinstance(metric.higher_is_better, bool)
 
 
+def test_every_built_in_metric_has_a_title_of_its_own():
+    titles = [entry.title for entry in METRICS.builtin.values()]
+    assert all(titles)
+    assert len(set(titles)) == len(titles)
+    assert all(0 < entry.decimals < 6 for entry in METRICS.builtin.values())
+
+
 @pytest.mark.parametrize("name", METRICS.entries())
 def test_every_metric_is_registered_with_the_weights_that_presets_need(name):
     protocols = [load_protocol(each) for each in protocol_names()]

@@ -60,7 +60,7 @@ def test_an_optional_model_is_left_out_where_it_cannot_run(suite_file, monkeypat
         'models = ["bicubic", "needy"]\noptional = ["needy"]',
     )
     missing = Entry("needy", "json:dumps", "", requires=("far_away",), extra="far")
-    monkeypatch.setitem(UPSAMPLERS._builtin, "needy", missing)
+    monkeypatch.setitem(UPSAMPLERS.builtin, "needy", missing)
     plan = make_plan(path)
     assert plan.models == ("bicubic",)
     assert plan.left_out == (
@@ -69,7 +69,7 @@ def test_an_optional_model_is_left_out_where_it_cannot_run(suite_file, monkeypat
     )
     assert make_plan(path, models=["needy"]).models == ("needy",)  # asked for: refused when loaded
     there = Entry("needy", "json:dumps", "", requires=("json",), extra="far")
-    monkeypatch.setitem(UPSAMPLERS._builtin, "needy", there)
+    monkeypatch.setitem(UPSAMPLERS.builtin, "needy", there)
     assert make_plan(path).models == ("bicubic", "needy")
     assert make_plan(path).left_out == ()
 
@@ -81,7 +81,7 @@ def test_what_is_optional_must_be_among_the_models(suite_file):
 def test_a_suite_cannot_name_a_model_that_runs_somebody_elses_code(suite_file, monkeypatch):
     path = suite_file('models = ["bicubic", "lanczos"]', 'models = ["shell:rm"]')
     shell = Entry("shell", "json:dumps", "", "ARGV", True, foreign="a program")
-    monkeypatch.setitem(UPSAMPLERS._builtin, "shell", shell)
+    monkeypatch.setitem(UPSAMPLERS.builtin, "shell", shell)
     assert "runs a program: if you trust it" in refusal(make_plan, path)
     assert make_plan(path, models=["shell:ls"]).models == ("shell:ls",)
 

@@ -61,12 +61,12 @@ class AugmentResults(KeptRows):
     ) -> Gain | None:
         """Return how far an upsampler lies above another under one method."""
         ours = self.right(upsampler, scale, method, places)
-        return paired_gain(ours, self.right(baseline, scale, method, places), binary=True)
+        return paired_gain(ours, self.right(baseline, scale, method, places))
 
     def gain_of(self, upsampler: str, scale: float, method: str, places: int) -> Gain | None:
         """Return how far a method lies above the one-crop view of the same upsampler."""
         ours = self.right(upsampler, scale, method, places)
-        return paired_gain(ours, self.right(upsampler, scale, ONE, places), binary=True)
+        return paired_gain(ours, self.right(upsampler, scale, ONE, places))
 
 
 def augment_results(run: Run) -> list[AugmentResults]:

@@ -23,6 +23,7 @@ from liif_bench.analysis.stats import (
     mcnemar,
     paired,
     resampled_means,
+    right_or_wrong,
 )
 from liif_bench.errors import LiifBenchError, unknown_name
 
@@ -140,8 +141,8 @@ class MetricRows:
 
     @cached_property
     def binary(self) -> bool:
-        """Whether every image has it or has it not, which McNemar's test is for."""
-        return all(np.isin(each[~np.isnan(each)], (0, 1)).all() for each in self.values.values())
+        """Whether every image has it or has it not; see `stats.right_or_wrong`."""
+        return right_or_wrong(*self.values.values())
 
     def of(self, scale: float, model: str) -> Floats:
         """Return a model's values by image, NaN where there is none."""
@@ -319,7 +320,7 @@ def _cell(
     mine, other = ours[both], theirs[both]
     result = paired(mine, other)
     # a mean over scales is right or wrong no more
-    if metric.binary and np.isin((mine, other), (0, 1)).all():
+    if metric.binary and right_or_wrong(mine, other):
         return replace(cell, paired=result, test=MCNEMAR, p=mcnemar(mine, other))
     return replace(cell, paired=result, p=result.p)
 

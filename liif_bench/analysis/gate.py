@@ -29,7 +29,7 @@ from liif_bench.analysis.baseline import (
     other_changes,
     protocol_changes,
 )
-from liif_bench.analysis.stats import Floats, holm
+from liif_bench.analysis.stats import Floats, holm, right_or_wrong
 from liif_bench.shipped import read_toml, validate_file
 
 _DEFAULT = Path(__file__).with_name("gate.toml")
@@ -263,7 +263,7 @@ def _compare(before: Cell, after: Cell, rules: Rules) -> _Draft:
     return _Draft(
         after,
         tolerance,
-        None if tolerance is None else drop_p(gains, tolerance, binary=_binary(old, new)),
+        None if tolerance is None else drop_p(gains, tolerance, binary=right_or_wrong(old, new)),
         dict(zip(items, map(float, gains), strict=True)),
         _mean(old),
         _mean(new),
@@ -279,10 +279,6 @@ def _gains(new: Floats, old: Floats, *, higher_is_better: bool) -> Floats:
     with np.errstate(invalid="ignore"):
         difference = new - old if higher_is_better else old - new
     return np.where(new == old, 0.0, difference)
-
-
-def _binary(*values: Floats) -> bool:
-    return all(bool(np.isin(each, (0, 1)).all()) for each in values)
 
 
 def drop_p(gains: Floats, unit: float, *, binary: bool = False) -> float | None:

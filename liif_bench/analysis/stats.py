@@ -283,6 +283,15 @@ def _share_below(ranks: npt.NDArray[np.int64], limit: int) -> float:
     return float(chances.sum())
 
 
+def right_or_wrong(*values: Floats) -> bool:
+    """Whether every image has it (1) or has it not (0), which McNemar's test is for.
+
+    Args:
+        values: By image, of any shape; NaN where there is none, which says nothing.
+    """
+    return all(bool(np.isin(each[~np.isnan(each)], (0, 1)).all()) for each in values)
+
+
 def mcnemar(candidate: Sequence[bool] | Values, baseline: Sequence[bool] | Values) -> float:
     """Return the two-sided p-value of McNemar's exact test.
 

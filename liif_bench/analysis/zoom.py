@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from liif_bench.analysis.kept import KeptRows
-from liif_bench.analysis.stats import Estimate, Floats, bootstrapped, mcnemar
+from liif_bench.analysis.stats import Estimate, Floats, bootstrapped, mcnemar, right_or_wrong
 from liif_bench.downstream import ONE_CROP, VIEWS
 from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run
@@ -40,11 +40,6 @@ class Measure:
     joined: str = "mean"
     labelled: bool = True
     higher_is_better: bool = True
-
-    @property
-    def binary(self) -> bool:
-        """Whether an image has it or has it not."""
-        return self.column != "kl" and (self.views == "one" or self.joined == "any")
 
 
 MEASURES = (
@@ -127,7 +122,7 @@ class Seen:
     def gain(self, measure: Measure, baseline: Seen) -> Gain | None:
         """Return how far a measure lies above another upsampler's; None where no image can say."""
         ours, theirs = self.per_image(measure), baseline.per_image(measure)
-        return paired_gain(ours, theirs, binary=measure.binary)
+        return paired_gain(ours, theirs)
 
     def by_size(self, *, centre: bool = False) -> dict[int, float]:
         """Return top-1 accuracy by size, ascending: of the centre view, or the mean of all nine."""
@@ -206,19 +201,19 @@ def zoom_results(run: Run) -> list[ZoomResults]:
     return [ZoomResults(str(name), group) for name, group in groups]
 
 
-def paired_gain(ours: pd.Series[float], theirs: pd.Series[float], *, binary: bool) -> Gain | None:
+def paired_gain(ours: pd.Series[float], theirs: pd.Series[float]) -> Gain | None:
     """Return how far values lie above others of the same images; None where no image has both.
 
     Args:
         ours: By image.
         theirs: By image.
-        binary: Whether an image is right (1) or wrong (0), which McNemar's test is for.
     """
     pairs = pd.concat([ours, theirs], axis=1).dropna()
     if pairs.empty:
         return None
     mine, other = pairs.to_numpy().T
-    return Gain(bootstrapped(mine - other), mcnemar(mine, other) if binary else None)
+    p = mcnemar(mine, other) if right_or_wrong(mine, other) else None
+    return Gain(bootstrapped(mine - other), p)
 
 
 def calibration_error(confidence: Floats, right: Floats, bins: int = BINS) -> float:

@@ -21,6 +21,9 @@ class Kind(str, Enum):
     plane = "plane"
     scales = "scales"
     images = "images"
+    errors = "errors"
+    crops = "crops"
+    spectra = "spectra"
 
 
 def figure(
@@ -29,7 +32,8 @@ def figure(
         Kind,
         typer.Option(
             help="plane: two metrics; scales: a metric against the scale; images: two models,"
-            " image by image."
+            " image by image. Of the crops that the run kept of one image: errors: where models"
+            " differ from HR; crops: LR, models and HR side by side; spectra: their power spectra."
         ),
     ] = Kind.plane,
     out: Annotated[
@@ -59,23 +63,34 @@ def figure(
     scales: Annotated[
         str | None, typer.Option(help="Only these of the run's.", show_default=False)
     ] = None,
+    item: Annotated[
+        str | None,
+        typer.Option(
+            help="Image of errors, crops and spectra: the first that there are crops of by"
+            " default.",
+            show_default=False,
+        ),
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option("--data", help="Which of the run's data sets, if it has several.")
     ] = None,
 ) -> None:
-    """Draw a run: models in the plane of two metrics, over scales, or image by image.
+    """Draw a run: models in the plane of two metrics, over scales, image by image, or its crops.
 
     By default perception (LPIPS) against distortion (PSNR): what is sharp and
     natural lies high, what is close to the original lies right.
     """
     from liif_bench.analysis.compare import chosen
+    from liif_bench.analysis.crops import kept_of
     from liif_bench.paths import file_stem
     from liif_bench.records import load_run
+    from liif_bench.reports.crops import draw_crops, draw_errors, draw_spectra
     from liif_bench.reports.figures import (
         FORMATS,
         draw_images,
         draw_plane,
         draw_scales,
+        literal_names,
         write_figure,
     )
     from liif_bench.reports.tables import build_tables
@@ -86,22 +101,32 @@ def figure(
     names = chosen_models(models, model)
     over = baseline or "bicubic"
     beside = baseline if kind is Kind.scales else over if kind is Kind.images else None
+    opened = load_run(run)
     records = chosen(
-        _of_dataset(load_run(run).records, dataset),
+        _of_dataset(opened.records, dataset),
         models=names if names is None or beside is None else [*names, beside],
         scales=None if scales is None else parse_scales(scales),
     )
-    if kind is Kind.plane:
-        (table,) = build_tables(records)
-        drawn, stem = draw_plane(table, x, y), file_stem(["perception-distortion"])
-    elif kind is Kind.scales:
-        drawn, stem = draw_scales(records, metric, baseline), file_stem([metric, "scales"])
-    else:
-        one = _single(records, over)
-        drawn = draw_images(records, metric, one, over)
-        stem = file_stem([metric, "images", one, over])
-    path = out or Path(f"{stem}.png")
-    write_figure(drawn, path)
+    with literal_names():
+        if kind is Kind.plane:
+            (table,) = build_tables(records)
+            drawn, stem = draw_plane(table, x, y), file_stem(["perception-distortion"])
+        elif kind is Kind.scales:
+            drawn, stem = draw_scales(records, metric, baseline), file_stem([metric, "scales"])
+        elif kind is Kind.images:
+            one = _single(records, over)
+            drawn = draw_images(records, metric, one, over)
+            stem = file_stem([metric, "images", one, over])
+        else:
+            draws = {
+                Kind.errors: draw_errors,
+                Kind.crops: draw_crops,
+                Kind.spectra: draw_spectra,
+            }
+            kept = kept_of(opened, records, item)
+            drawn, stem = draws[kind](kept), file_stem([kept.item, kind.value])
+        path = out or Path(f"{stem}.png")
+        write_figure(drawn, path)
     print(path)
 
 

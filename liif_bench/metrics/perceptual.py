@@ -24,7 +24,6 @@ VERSION = "0.1"
 SMALLEST_SIDE = 31
 
 
-@lru_cache(maxsize=2)
 def load_lpips(net: str, device: str = "cpu") -> Any:
     """Load LPIPS v0.1: heads from the `lpips` package, trunk from the weights registry.
 
@@ -33,11 +32,16 @@ def load_lpips(net: str, device: str = "cpu") -> Any:
         device: Where it runs.
 
     Returns:
-        The `lpips.LPIPS` module, in evaluation mode.
+        The `lpips.LPIPS` module, in evaluation mode; the same one when it is asked for again.
 
     Raises:
         WeightsUnavailableError: The trunk is neither in the cache nor to be fetched.
     """
+    return _loaded(net, device)
+
+
+@lru_cache(maxsize=2)
+def _loaded(net: str, device: str) -> Any:
     trunk = lpips_trunk(ensure(_weights_id(net)))
     with warnings.catch_warnings():
         # lpips builds its trunk through arguments that torchvision has deprecated.

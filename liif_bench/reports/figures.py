@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,8 +130,10 @@ def draw_plane(table: Table, x: str = "psnr", y: str = "lpips") -> Figure:
     return figure
 
 
-def draw_scales(records: pd.DataFrame, metric: str, baseline: str | None = None) -> Figure:
-    """Draw a metric against the scale, with 95 % bands over images.
+def draw_scales(
+    records: pd.DataFrame, metric: str, baseline: str | None = None, *, small: bool = False
+) -> Figure:
+    """Draw a metric against the scale, with 95 % bands over images; up is better.
 
     Scales lie on a log axis. Hollow markers are scales that a model was not trained on; the range
     that one of them was trained on is shaded, that of the model with most such scales.
@@ -138,13 +143,15 @@ def draw_scales(records: pd.DataFrame, metric: str, baseline: str | None = None)
         metric: Name of a metric.
         baseline: Model that differences are drawn from, paired by image, which makes bands of what
             models have in common narrow; None for the values themselves.
+        small: Whether it stands beside others that share data set and protocol: its title names
+            the metric alone, and its legend stands below.
 
     Returns:
         The figure, not yet written.
 
     Raises:
         LiifBenchError: There are no records of the metric or the baseline, or no model with finite
-            values; matplotlib is not installed.
+            values, or none at two scales; matplotlib is not installed.
     """
     found = means(records, metric, baseline)
     dataset = str(records["dataset"].iloc[0])
@@ -154,24 +161,12 @@ def draw_scales(records: pd.DataFrame, metric: str, baseline: str | None = None)
     ticks = sorted({each.scale for each in found})
     if len(ticks) < 2:
         raise LiifBenchError(f"'{dataset}' has {metric} at x{ticks[0]:g} alone: curves need two")
-    figure = empty_figure()
+    figure = empty_figure(5.0, 3.6) if small else empty_figure()
     axes = figure.subplots()
     _shade_trained(axes, found)
     everyone = list(dict.fromkeys(map(str, records["upsampler"])))
     for model in [name for name in everyone if any(each.model == name for each in found)]:
-        mine = [each for each in found if each.model == model]
-        colour = COLOURS[everyone.index(model) % len(COLOURS)]
-        scales = [each.scale for each in mine]
-        lows, highs = zip(*((each.estimate.low, each.estimate.high) for each in mine), strict=True)
-        axes.fill_between(scales, lows, highs, color=colour, alpha=0.13, lw=0)
-        for ends in (lows, highs):  # bands of several models lie over each other
-            axes.plot(scales, ends, color=colour, lw=0.6, alpha=0.6)
-        axes.plot(scales, [each.estimate.mean for each in mine], color=colour, lw=1.5, label=model)
-        for each in mine:
-            face = "white" if each.regime == "out" else colour
-            axes.plot(each.scale, each.estimate.mean, "o", ms=5, color=colour, mfc=face)
-        if len(mine) == 1:  # there is no band
-            axes.vlines(scales, lows, highs, color=colour, lw=1)
+        _draw_curve(axes, [each for each in found if each.model == model], everyone.index(model))
     if baseline is not None:
         axes.axhline(0, color="0.4", lw=1, ls="--", label=baseline)
     if any(each.regime == "out" for each in found):
@@ -179,10 +174,15 @@ def draw_scales(records: pd.DataFrame, metric: str, baseline: str | None = None)
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, _apart(ticks), fontsize=9)
     axes.set_xticks([], minor=True)
-    axes.set_xlabel("scale (HR size / LR size)")
-    title = _metric_title(records, metric)
-    axes.set_ylabel(title if baseline is None else f"{title}\ndifference from {baseline}")
+    axes.yaxis.set_inverted(not _is_higher_better(records, metric))
     axes.grid(visible=True, alpha=0.25)
+    title = _metric_title(records, metric)
+    if small:
+        figure.legend(fontsize=8, loc="outside lower center", ncols=2)
+        axes.set_title(f"{dataset}: {title}", fontsize=9)
+        return figure
+    axes.set_xlabel("scale (HR size / LR size)")
+    axes.set_ylabel(title if baseline is None else f"{title}\ndifference from {baseline}")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.set_title(
         f"{dataset}: mean over {_images(each.estimate.images for each in found)}, 95 % intervals,"
@@ -190,6 +190,25 @@ def draw_scales(records: pd.DataFrame, metric: str, baseline: str | None = None)
         fontsize=9,
     )
     return figure
+
+
+def _draw_curve(axes: Axes, mine: Sequence[Mean], number: int) -> None:
+    """Draw one model's means and intervals; those beyond the colours are dashed."""
+    colour = COLOURS[number % len(COLOURS)]
+    scales = [each.scale for each in mine]
+    lows, highs = zip(*((each.estimate.low, each.estimate.high) for each in mine), strict=True)
+    axes.fill_between(scales, lows, highs, color=colour, alpha=0.13, lw=0)
+    for ends in (lows, highs):  # bands of several models lie over each other
+        axes.plot(scales, ends, color=colour, lw=0.6, alpha=0.6)
+    axes.plot(
+        scales, [each.estimate.mean for each in mine], color=colour, lw=1.5, label=mine[0].model,
+        ls="-" if number < len(COLOURS) else "--",
+    )  # fmt: skip
+    for each in mine:
+        face = "white" if each.regime == "out" else colour
+        axes.plot(each.scale, each.estimate.mean, "o", ms=5, color=colour, mfc=face)
+    if len(mine) == 1:  # there is no band
+        axes.vlines(scales, lows, highs, color=colour, lw=1)
 
 
 def _apart(scales: Sequence[float]) -> list[str]:
@@ -323,6 +342,21 @@ def _section(table: Table, metric: str) -> Section:
     return found[0]
 
 
+def rendered(figure: Figure, form: str, dpi: float | None = None) -> bytes:
+    """Return a figure as a file.
+
+    Args:
+        figure: The figure.
+        form: "png", "svg" or "pdf".
+        dpi: Pixels per inch; the figure's own where None.
+    """
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # letters that its font lacks are boxes
+        figure.savefig(content, format=form, dpi=dpi or "figure")
+    return content.getvalue()
+
+
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure whole or not at all, as its suffix says.
 
@@ -333,10 +367,9 @@ def write_figure(figure: Figure, path: Path) -> None:
     Raises:
         LiifBenchError: The file cannot be written.
     """
-    content = io.BytesIO()
-    figure.savefig(content, format=path.suffix[1:])
+    content = rendered(figure, path.suffix[1:])
     try:
-        write_whole(path, content.getvalue())
+        write_whole(path, content)
     except OSError as error:
         raise LiifBenchError(f"cannot write '{path}': {error.strerror}") from error
 
@@ -364,6 +397,18 @@ def write_figures(figures: Iterable[tuple[tuple[str, ...], Figure]], folder: Pat
         write_figure(figure, path)
         written.append(path)
     return written
+
+
+@contextmanager
+def literal_names() -> Iterator[None]:
+    """Draw names as they are written: what stands between dollars in one is no formula."""
+    if find_spec("matplotlib") is None:  # what draws says so
+        yield
+        return
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.parse_math": False}):
+        yield
 
 
 def empty_figure(width: float = 7.5, height: float = 4.5) -> Figure:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from liif_bench.errors import LiifBenchError
+from liif_bench.metrics import METRICS as REGISTRY
 from liif_bench.records import failures, is_not_applicable
 from liif_bench.references import Reference, matching
 
@@ -35,73 +36,17 @@ class MetricStyle:
     decimals: int
 
 
-_STYLES = {
-    "psnr": MetricStyle("PSNR (dB)", 2),
-    "ssim": MetricStyle("SSIM", 4),
-    "lpips": MetricStyle("LPIPS", 4),
-    "zoom-top1": MetricStyle("Top-1 accuracy on zoomed crops", 3),
-    "zoom-agreement": MetricStyle("Top-1 agreement with HR on zoomed crops", 3),
-    "zoom-kl": MetricStyle("KL from HR on zoomed crops (nats)", 3),
-    "zoom-one-top1": MetricStyle("Top-1 accuracy, one crop", 3),
-    "zoom-one-top5": MetricStyle("Top-5 accuracy, one crop", 3),
-    "zoom-mean-top1": MetricStyle("Top-1 accuracy, mean over the zoom grid", 3),
-    "zoom-mean-top5": MetricStyle("Top-5 accuracy, mean over the zoom grid", 3),
-    "zoom-centre-any": MetricStyle("Right in any centre view", 3),
-    "zoom-grid-any": MetricStyle("Right in any view", 3),
-    "zoom-mean-agreement": MetricStyle("Top-1 agreement with HR, mean over the zoom grid", 3),
-    "zoom-mean-kl": MetricStyle("KL from HR, mean over the zoom grid (nats)", 3),
-    "feature-mse": MetricStyle("MSE of features", 4),
-    "feature-cosine": MetricStyle("Cosine of features", 3),
-    "feature-gaussian-kl": MetricStyle("Gaussian KL of features from HR (nats per channel)", 3),
-    "feature-mmd": MetricStyle("MMD² of features", 4),
-    "feature-jitter": MetricStyle("Jitter of features, a diagnostic that rewards smoothness", 3),
-    "tta-mean-top1": MetricStyle("Top-1 accuracy, mean of random crops", 3),
-    "tta-mean-top5": MetricStyle("Top-5 accuracy, mean of random crops", 3),
-    "tta-memo-top1": MetricStyle("Top-1 accuracy, MEMO on random crops", 3),
-    "tta-memo-top5": MetricStyle("Top-5 accuracy, MEMO on random crops", 3),
-    "mtf50": MetricStyle("MTF50 (cycles / HR pixel)", 4),
-    "mtf50-lr": MetricStyle("MTF50 (cycles / LR pixel)", 3),
-    "aliasing": MetricStyle("Aliasing (false energy / HR's)", 4),
-    "legibility": MetricStyle("Legible glyphs", 3),
-    "legibility-margin": MetricStyle("Margin of the right glyph", 3),
-    "realism": MetricStyle("Realism", 3),
-    "realism-faithfulness": MetricStyle("Realism, faithfulness", 3),
-    "realism-attributes": MetricStyle("Realism, attributes", 3),
-    "realism-relationships": MetricStyle("Realism, relationships", 3),
-    "realism-style": MetricStyle("Realism, style", 3),
-    "lr-psnr": MetricStyle("LR consistency, PSNR (dB)", 2),
-    "lr-excess": MetricStyle("Energy added beyond LR (share of LR's)", 4),
-    "improvement": MetricStyle("Improvement against bicubic (share of pixels)", 3),
-    "omission": MetricStyle("Omission against bicubic (share of pixels)", 3),
-    "hallucination": MetricStyle("Hallucination against bicubic (share of pixels)", 3),
-    "self-similarity": MetricStyle("Self-similarity of features, correlation with HR", 3),
-    "flow": MetricStyle("Displacement from HR (pixels)", 3),
-    "regularity": MetricStyle("Repeated structure kept (share)", 3),
-    "natural-spectrum": MetricStyle("Slope of the spectrum, off -2", 3),
-    "spectrum-error": MetricStyle("Spectrum, off HR's (dB)", 2),
-    "gradient-kurtosis": MetricStyle("Kurtosis of gradients, off HR's (octaves)", 3),
-    "grain": MetricStyle("Grain, off HR's (octaves)", 3),
-    "ringing": MetricStyle("Overshoot beside HR's edges", 4),
-    "checkerboard": MetricStyle("Checkerboard above HR's (dB)", 2),
-    "dists": MetricStyle("DISTS", 4),
-    "lpips-vgg": MetricStyle("LPIPS on VGG16", 4),
-    "gradient-sharpness": MetricStyle("Sharpness of edges off HR's (octaves)", 3),
-    "edge-precision": MetricStyle("Edges that HR has", 3),
-    "edge-recall": MetricStyle("HR's edges found", 3),
-    "edge-f1": MetricStyle("Agreement of edges (F1)", 3),
-    "gram": MetricStyle("Style distance (Gram)", 4),
-    "photograph": MetricStyle("Probability of “photograph”", 3),
-    "embedding": MetricStyle("Cosine of pooled features", 3),
-}
-
-
 def style_of(metric: str) -> MetricStyle:
-    """Return how a metric is shown; one with an argument carries it in its title."""
+    """Return how a metric is shown, as the registry says; with an argument, that follows its title.
+
+    Metrics of plug-in packages are called by their names.
+    """
     name, _, argument = metric.partition(":")
-    style = _STYLES.get(name)
-    if style is None:
+    entry = REGISTRY.builtin.get(name)
+    if entry is None:
         return MetricStyle(metric, 4)
-    return MetricStyle(f"{style.title}, {argument}", style.decimals) if argument else style
+    title = entry.title or entry.name
+    return MetricStyle(f"{title}, {argument}" if argument else title, entry.decimals)
 
 
 @dataclass(frozen=True)

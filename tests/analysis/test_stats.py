@@ -16,6 +16,7 @@ from liif_bench.analysis.stats import (
     mcnemar,
     paired,
     resampled_means,
+    right_or_wrong,
     tail_for,
     wilcoxon,
 )
@@ -30,6 +31,21 @@ def test_mcnemar_is_the_binomial_test_of_the_differing_images(won, lost):
     expected = scipy.stats.binomtest(won, won + lost).pvalue if won + lost else 1.0
     assert mcnemar(ours, theirs) == pytest.approx(expected, rel=1e-12)
     assert mcnemar([bool(x) for x in ours], [bool(x) for x in theirs]) == mcnemar(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (([0, 1, 1], [1, 0, 0]), True),
+        (([0, math.nan, 1],), True),
+        (([math.nan],), True),
+        (([0, 1, 0.5],), False),
+        (([0, 1], [2, 1]), False),
+        (([0, 1], [1, math.inf]), False),
+    ],
+)
+def test_values_of_0_and_1_are_right_or_wrong_and_what_is_missing_says_nothing(values, expected):
+    assert right_or_wrong(*map(np.array, values)) is expected
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 14, 50, 51, 100, 1000])

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes."""
+"""The command line as a user meets it."""
 
 import io
 import json
@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from commands import call, refused
+from commands import call, call_process, refused
 from PIL import Image
 
 
@@ -52,6 +52,12 @@ from PIL import Image
 )
 def test_wrong_usage_is_one_line_and_2(arguments, message, tmp_path):
     assert message in refused(*arguments, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["run", "smaple"], ["run", "--device", "tpu"], ["nonsense"]])
+def test_a_process_says_and_ends_as_its_entry_point_does(arguments, tmp_path):
+    assert refused(*arguments, how=call_process, cwd=tmp_path) == refused(*arguments, cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,7 +192,7 @@ def test_help_names_every_command():
         "weights", "zoom", "resolution", "agreement",
     ):  # fmt: skip
         assert re.search(rf"\b{command}\b", done.stdout)
-    assert call("--version").stdout.startswith("liif-bench ")
+    assert call_process("--help").stdout == done.stdout
 
 
 @pytest.mark.parametrize("scale", [2, 2.5])

@@ -1,4 +1,4 @@
-"""Models and a metric that go wrong on purpose: a package of somebody's, as the tests install it."""
+"""Models and a metric that go wrong on purpose; tests install them as a package."""
 
 import os
 import signal

@@ -111,18 +111,18 @@ def command(photo_folder, tmp_path, site):
     """A run of two workers, one of which never comes back, as a process; and its folder."""
     photos = photo_folder(count=2)
     out = tmp_path / "out"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-    }
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    words = (
+        f"run --scales 2 --metrics psnr --data folder:{photos} --model hanging:photo1.png"
+        f" --device cpu --engine processes --workers 2 --threads 1 --out {out}"
+    )
     process = subprocess.Popen(
-        [
-            sys.executable, "-m", "liif_bench", "run", "--scales", "2", "--metrics", "psnr",
-            "--data", f"folder:{photos}", "--model", "hanging:photo1.png", "--device", "cpu",
-            "--engine", "processes", "--workers", "2", "--threads", "1", "--out", out,
-        ],  # fmt: skip
-        env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "liif_bench", *words.split()],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     journal = out / "journal.jsonl"
     wait_until(lambda: journal.exists() and journal.read_text().count("\n") == 1, 90)
     yield process, out

@@ -229,7 +229,7 @@ def test_a_loaded_network_is_frozen_and_kept(net):
     model = load_lpips(net)
     assert not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())
-    assert load_lpips(net) is model
+    assert load_lpips(net) is load_lpips(net, "cpu") is load_lpips(net, device="cpu") is model
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 100), (100, 30), (1, 1)])

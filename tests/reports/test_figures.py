@@ -6,7 +6,7 @@ import pytest
 from commands import call, refused
 from frames import made_up
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
+from texts import assert_apart_and_inside
 
 import liif_bench
 from liif_bench.cli.figure import Kind, figure
@@ -92,31 +92,6 @@ def made_run(models=("bicubic", "liif"), scales=SCALES, images=5, metric="psnr")
     )
 
 
-def texts_of(figure):
-    """Every text that a figure shows, with its box in pixels."""
-    figure.draw_without_rendering()
-    panels = [axes for axes in figure.axes if axes.get_visible()]
-    beyond = {
-        label
-        for axes in panels
-        for way, axis in enumerate((axes.xaxis, axes.yaxis))
-        for label in axis.get_ticklabels()
-        if not min(axis.get_view_interval())
-        <= label.get_position()[way]
-        <= max(axis.get_view_interval())
-    }
-    found = {text for axes in panels for text in axes.findobj(Text)} | {*figure.texts}
-    shown = [each for each in found - beyond if each.get_visible() and each.get_text().strip()]
-    return [(text.get_text(), text.get_window_extent()) for text in shown]
-
-
-def overlap(one, other):
-    return (
-        min(one.x1, other.x1) - max(one.x0, other.x0) > 1
-        and min(one.y1, other.y1) - max(one.y0, other.y0) > 1
-    )
-
-
 def test_scales_lie_on_a_log_axis_with_the_trained_ones_shaded():
     (axes,) = draw_scales(made_run(), "psnr").axes
     assert axes.get_xscale() == "log"
@@ -140,6 +115,31 @@ def test_curves_are_the_means_with_their_bands():
     assert bands[1].y0 < min(expected)
     hollow = [each.get_xdata().tolist() for each in axes.lines if each.get_mfc() == "white"]
     assert hollow == [[8], [30], []]  # the last is the legend's
+
+
+def test_up_is_better():
+    for metric, inverted in (("psnr", False), ("lpips", True)):
+        for baseline in (None, "bicubic"):
+            (axes,) = draw_scales(made_run(metric=metric), metric, baseline).axes
+            assert axes.yaxis_inverted() == inverted
+
+
+def test_a_small_one_has_the_same_curves_and_says_less_beside_them():
+    (usual,), (small,) = (draw_scales(made_run(), "psnr", small=small).axes for small in (0, 1))
+    for one, other in zip(usual.lines, small.lines, strict=True):
+        assert np.array_equal(one.get_xydata(), other.get_xydata())
+    assert small.get_title() == "sample: PSNR (dB) ↑"
+    assert not small.get_xlabel()
+    assert small.get_legend() is None
+    (legend,) = small.figure.legends
+    assert [text.get_text() for text in legend.get_texts()][1:3] == ["bicubic", "liif"]
+
+
+def test_more_models_than_colours_are_told_apart():
+    models = [f"model{number}" for number in range(len(COLOURS) + 1)]
+    (axes,) = draw_scales(made_run(models), "psnr").axes
+    styles = {line.get_label(): line.get_linestyle() for line in axes.lines}
+    assert [styles[model] for model in (models[0], models[-1])] == ["-", "--"]
 
 
 def test_differences_are_drawn_from_a_baseline():
@@ -207,6 +207,7 @@ LONG = ("bicubic", "liif:a_checkpoint_of_a_rather_long_name.pth", "realesrgan-x4
     "draw",
     [
         lambda: draw_scales(made_run(LONG), "psnr"),
+        lambda: draw_scales(made_run(LONG), "psnr", small=True),
         lambda: draw_scales(made_run(LONG, (2, 4), 3, "tta-mean-top1"), "tta-mean-top1", "bicubic"),
         lambda: draw_images(made_run(LONG), "psnr", LONG[1], LONG[2]),
         lambda: draw_images(made_run(LONG, images=40), "psnr", LONG[1], LONG[2]),
@@ -214,17 +215,10 @@ LONG = ("bicubic", "liif:a_checkpoint_of_a_rather_long_name.pth", "realesrgan-x4
             made_run(LONG, (4,), 14, "tta-mean-top1"), "tta-mean-top1", LONG[1], LONG[2]
         ),
     ],
-    ids=["scales", "long label", "images", "many images", "one panel"],
+    ids=["scales", "small", "long label", "images", "many images", "one panel"],
 )
 def test_texts_neither_touch_nor_leave_the_figure(draw):
-    figure = draw()
-    texts = texts_of(figure)
-    edge = figure.bbox
-    for place, (text, box) in enumerate(texts):
-        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= edge.x1 + 1 and box.y1 <= edge.y1 + 1
-        assert inside, text
-        for other, near in texts[place + 1 :]:
-            assert not overlap(box, near), (text, other)
+    assert_apart_and_inside(draw())
 
 
 def test_equal_records_give_equal_files(tmp_path):

@@ -1,7 +1,8 @@
 """What the power spectrum shows of style: its fall, its distance from HR's, periodic patterns.
 
-All of it on luma, without networks. Powers have a floor, the rounding noise of 8 bits: below it
-nothing is compared that an image file would show.
+All of it on luma, without networks, and without torch, so that figures of crops use it too. Powers
+have a floor, the rounding noise of 8 bits: below it nothing is compared that an image file would
+show.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from liif_bench.errors import LiifBenchError
-from liif_bench.scenes.pixels import Array
+
+Array = npt.NDArray[np.float64]
 
 Bins = npt.NDArray[np.int_]
 """Indices of frequencies."""

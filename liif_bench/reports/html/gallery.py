@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 
 from liif_bench.crops import HR, LR, Crop, CropFolder, crops_by_case
-from liif_bench.errors import LiifBenchError
 from liif_bench.records import CaseKey, Run
 from liif_bench.reports.tables import style_of
 
@@ -152,7 +151,7 @@ def _views(
         for case, crops in crops_by_case(folder.crops).items():
             if HR not in crops or LR not in crops:
                 continue
-            images = {name: _read(folder, crop) for name, crop in crops.items()}
+            images = {name: folder.content(crop) for name, crop in crops.items()}
             key = (*case, images[HR], images[LR])
             _, pictures = found.setdefault(key, (crops[HR], {}))
             pictures |= {called.get(name, name): image for name, image in images.items()}
@@ -165,14 +164,6 @@ def _views(
         )
         for crop, pictures in found.values()
     ]
-
-
-def _read(folder: CropFolder, crop: Crop) -> bytes:
-    path = folder.path / crop.file
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise LiifBenchError(f"cannot read '{path}': {error.strerror}") from error
 
 
 def _values(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,12 +22,11 @@ from liif_bench.errors import LiifBenchError
 from liif_bench.records import Run, failures
 from liif_bench.reports.compare import compare_grids
 from liif_bench.reports.explain import explanation
-from liif_bench.reports.figures import draw_plane
+from liif_bench.reports.figures import draw_plane, draw_scales, literal_names, rendered
 from liif_bench.reports.grids import Grid
 from liif_bench.reports.html.gallery import gather
 from liif_bench.reports.html.page import data_uri, render_page
 from liif_bench.reports.html.story import tell
-from liif_bench.reports.scales import draw_scales
 from liif_bench.reports.tables import PAPER, SECOND, build_tables, style_of
 
 if TYPE_CHECKING:
@@ -38,6 +35,7 @@ if TYPE_CHECKING:
 MAX_SIZE = 15_000_000
 """Bytes that the pictures of a report may take, if nothing else is asked for."""
 
+_DPI = 110
 _MOST_ERRORS = 500  # lines; the records hold the rest
 _MOST_CURVES = 12  # figures of one data set; metrics beyond them are in the tables
 _DIGITS = 6  # of a value in the table of images
@@ -114,11 +112,9 @@ def build_report(
     ]
     figures = []
     if find_spec("matplotlib"):
-        import matplotlib as mpl
-
-        with mpl.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
+        with literal_names():
             figures = [
-                Picture(caption, data_uri(_png(figure)), wide)
+                Picture(caption, data_uri(rendered(figure, "png", _DPI)), wide)
                 for caption, figure, wide in _figures(records, comparisons)
             ]
     else:
@@ -230,13 +226,18 @@ def _figures(
 ) -> Iterator[tuple[str, Figure, bool]]:
     """Yield captions, figures, and whether one takes a row of its own."""
     for comparison in comparisons:
-        shaded = ", shaded is what trained models were trained on"
+        shaded = ", shaded is what a trained model was trained on"
         known = IN in comparison.regimes.values()
+        rows = records[records["dataset"] == comparison.dataset]
         for metric in comparison.metrics[:_MOST_CURVES]:
+            try:
+                figure = draw_scales(rows, metric.name, small=True)
+            except LiifBenchError:  # no model with finite values, or one scale
+                continue
             yield (
                 f"{comparison.dataset}: {style_of(metric.name).title} by scale, with 95 % intervals"
                 f" over images; up is better{shaded if known else ''}",
-                draw_scales(comparison, metric),
+                figure,
                 False,
             )
     for table in build_tables(records):
@@ -262,14 +263,6 @@ def _fitting(figures: Sequence[Picture], room: int) -> tuple[list[Picture], int]
         room -= len(figure.address)
         kept.append(figure)
     return kept, room
-
-
-def _png(figure: Figure) -> bytes:
-    content = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # letters that its font lacks are boxes
-        figure.savefig(content, format="png", dpi=110)
-    return content.getvalue()
 
 
 def _means(rows: Sequence[tuple[str, Sequence[Any]]]) -> Iterator[list[str]]:
