@@ -10,7 +10,7 @@ import pytest
 import liif_bench
 
 HERE = Path(__file__).parent
-MODELS = ("noop", "killed", "hanging", "nan", "leaking", "hungry", "unloadable")
+MODELS = ("noop", "killed", "hanging", "slow", "nan", "leaking", "hungry", "unloadable")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Workers on a Ray cluster of two machines, and what happens when they are lost."""
 
+import dataclasses
 import os
 import signal
 import socket
@@ -31,11 +32,12 @@ def cluster(site):
         path = [str(site), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         patch.setenv("PYTHONPATH", os.pathsep.join(path))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("FAULTY_LOADER", str(os.getpid()))  # that model loads here and not there
         machine = {"num_cpus": 1, "object_store_memory": 100 << 20}
         started = Cluster(
             initialize_head=True, head_node_args={**machine, "include_dashboard": False}
         )
-        started.liif_bench_second = started.add_node(**machine)
+        started.second = started.add_node(**machine)
         yield started
         started.shutdown()
 
@@ -118,6 +120,7 @@ def test_a_case_that_kills_its_workers_is_begun_again_with_less_memory_and_then_
     assert len(run.records) == 24
     assert len(journal_of(run)) == len(set(journal_of(run))) == 6
     said = capfd.readouterr().err
+    print(said, set(bad["error"]))
     assert said.count("worker 0 ended, ") == 3
     assert "raylet" not in said
     assert "Traceback" not in said
@@ -134,38 +137,164 @@ def test_a_case_that_takes_too_long_is_an_error_and_the_rest_is_measured(two, fa
 
 
 @pytest.mark.slow
-def test_a_model_that_loads_in_no_worker_stops_the_run_in_one_line(
-    two, faulty, small_run, monkeypatch
-):
-    monkeypatch.setenv("FAULTY_LOADER", str(os.getpid()))  # the cluster's environment lacks it
-    monkeypatch.setattr("liif_bench.engines.ray_cluster._PASSED", ("FAULTY_LOADER",))
-    with pytest.raises(LiifBenchError, match="^this model loads only once$"):
+def test_a_model_that_loads_in_no_worker_stops_the_run_in_one_line(two, faulty, small_run):
+    with pytest.raises(LiifBenchError, match=r"^this model loads only once$"):
         small_run(models=["unloadable"], **{**two, "workers": 1})
 
 
 @pytest.mark.slow
 def test_the_loss_of_a_machine_costs_its_case_a_second_beginning_and_nothing_else(
-    two, cluster, faulty, small_run, journal_of, seen, monkeypatch
+    two, cluster, faulty, small_run, journal_of, seen, monkeypatch, capfd
 ):
     from liif_bench.board import Board
 
-    wishes = {"models": ["bicubic", "slow:1"], "scales": [2, 2.5, 3, 3.5]}
+    wishes = {"models": ["bicubic", "slow:0.5"], "scales": [2, 2.5, 3, 3.5]}
     alone = small_run("alone", threads=1, **wishes)
     seen.clear()
-    lost_at = []
-    finished = []
+    removed, ends = [], {}
+    finished = Board.finished
 
-    def finish(self, label, *given):
-        finished.append((time.monotonic(), label))
-        if len(finished) == 4:
-            cluster.remove_node(cluster.liif_bench_second, allow_graceful=False)
-            lost_at.append(time.monotonic())
+    def finish(board, label, *given):
+        finished(board, label, *given)
+        ends[label] = time.monotonic()
+        if len(ends) == 4:
+            removed.append(time.monotonic())
+            cluster.remove_node(cluster.second, allow_graceful=False)
 
     monkeypatch.setattr(Board, "finished", finish)
     try:
-        run = small_run("together", **two, **wishes)
+        run = small_run("together", progress=True, **two, **wishes)
     finally:
-        monkeypatch.undo()
-        cluster.liif_bench_second = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
+        cluster.second = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
     pd.testing.assert_frame_equal(comparable(alone), comparable(run), check_exact=True)
     assert len(journal_of(run)) == len(set(journal_of(run))) == 12
+    assert most_at_work(seen) == 2
+    begun = [label for _, label in seen if label not in (None, "starting")]
+    (lost,) = {label for label in begun if begun.count(label) == 2}
+    assert len(begun) == 13
+    assert ends[lost] - removed[0] < 60
+    said = capfd.readouterr().err
+    print("RECOVERY", ends[lost] - removed[0], said)
+    assert said.count(" ended, ") == 1
+    assert "Traceback" not in said
+
+
+@pytest.fixture
+def command(photo_folder, tmp_path, site):
+    """A run on a cluster of its own whose second case never ends, as a process; and its folder."""
+    photos = photo_folder(count=2)
+    out = tmp_path / "out"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+    }
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "liif_bench", "run", "--scales", "2", "--metrics", "psnr",
+            "--data", f"folder:{photos}", "--model", "hanging:photo1.png", "--device", "cpu",
+            "--engine", "ray", "--workers", "1", "--threads", "1", "--out", out,
+        ],  # fmt: skip
+        env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    journal = out / "journal.jsonl"
+    wait_until(lambda: journal.exists() and journal.read_text().count("\n") == 1, 120)
+    yield process, out
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own_ends_with_a_run_that_is_killed(command):
+    process, out = command
+    cluster = descendants(process.pid)
+    assert len(cluster) > 3
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(map(is_running, cluster)))
+    assert len(liif_bench.load_run(out).records) == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_cluster_and_says_how_to_go_on(command):
+    process, out = command
+    cluster = descendants(process.pid)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert f"interrupted: to go on, give the same command with --out {out}" in error
+    print("SCREEN", error)
+    assert "Traceback" not in error
+    assert "ray" not in error.replace(str(out), "")
+    wait_until(lambda: not any(map(is_running, cluster)))
+
+
+@pytest.mark.slow
+def test_more_workers_than_a_cluster_has_room_for_are_refused_in_one_line(cluster):
+    def refused(**wishes):
+        with pytest.raises(LiifBenchError) as caught:
+            make_engine(EngineOptions("ray", ray_address=cluster.address, **wishes))
+        return str(caught.value)
+
+    assert "2 CPUs and 0 GPUs: room for 2 workers of 1 CPUs and 0 GPUs each, not for 3" in (
+        refused(workers=3)
+    )
+    assert "room for 0 workers of 2 CPUs" in refused(threads=2)
+    assert "room for 0 workers of 1 CPUs and 0.5 GPUs" in refused(gpus_per_worker=0.5)
+    engine = make_engine(EngineOptions("ray", ray_address=cluster.address))
+    assert (engine.workers, engine.threads) == (2, 1)
+    del engine
+    import ray
+
+    assert not ray.is_initialized()
+
+
+def test_a_cluster_that_is_not_there_is_an_error_at_once_and_in_one_line():
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(LiifBenchError, match=f"answers at --ray-address {address} .*--head"):
+            make_engine(EngineOptions("ray", ray_address=address))
+    for wrong in ("head", "head:", ":6379", "head:port"):
+        with pytest.raises(LiifBenchError, match="give 'auto' or HOST:PORT"):
+            make_engine(EngineOptions("ray", ray_address=wrong))
+    with pytest.raises(LiifBenchError, match="1.5: give a whole number, or less than 1"):
+        make_engine(EngineOptions("ray", gpus_per_worker=1.5))
+
+
+def test_without_ray_the_error_names_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(LiifBenchError, match=r"pip install 'liif-bench\[ray\]'"):
+        make_engine(EngineOptions("ray"))
+
+
+@pytest.mark.parametrize(
+    ("machines", "threads", "gpus", "room"),
+    [
+        ([{"CPU": 3}, {"CPU": 3}], 2, 0, 2),  # a CPU of each stays free
+        ([{"CPU": 8, "GPU": 2}], 1, 0.6, 2),  # 0.4 of each GPU stays free
+        ([{"CPU": 8, "GPU": 2}], 1, 0.5, 4),
+        ([{"CPU": 8, "GPU": 1}], 1, 0.1, 8),
+        ([{"CPU": 8, "GPU": 5}, {"CPU": 8}], 1, 2, 2),
+    ],
+)
+def test_workers_are_fitted_into_each_machine_and_each_gpu(machines, threads, gpus, room):
+    from liif_bench.engines.ray_cluster import _plan
+
+    nodes = [{"Alive": True, "Resources": each} for each in machines]
+    nodes.append({"Alive": False, "Resources": {"CPU": 64, "GPU": 8}})
+    options = EngineOptions("ray", threads=threads, gpus_per_worker=gpus)
+    assert _plan(options, gpus, nodes, alone=False).workers == room
+
+
+def test_a_machine_without_the_data_or_of_another_version_is_named(tmp_path):
+    from liif_bench.engines.ray_cluster import _Post
+
+    host = socket.gethostname()
+    there = _Post(None, str(tmp_path), (str(tmp_path),), liif_bench.__version__)
+    there.enter()
+    lacking = dataclasses.replace(there, files=(str(tmp_path / "x.png"),))
+    with pytest.raises(LiifBenchError, match=f"'{host}' does not see '{tmp_path}/x.png'"):
+        lacking.enter()
+    with pytest.raises(LiifBenchError, match=f"on '{host}' and 0.0.1 where the run"):
+        dataclasses.replace(there, version="0.0.1").enter()
