@@ -33,7 +33,6 @@ _GLANCE = 1.0  # seconds between looks at what takes too long
 _NO_WORKER = 300.0  # seconds without a worker after which a cluster is given up
 _ANSWER = 10.0  # seconds in which a machine has to answer at an address
 _STORE = 512 << 20  # bytes that a cluster of ours may hold results in; the rest goes to disk
-_HERE = "127.0.0.1"  # a cluster of ours listens to this machine only: Ray asks for no password
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray would call its makers
@@ -148,7 +147,6 @@ def _connect(address: str | None) -> None:
             "num_cpus": cores(),
             "object_store_memory": _STORE,
             "include_dashboard": False,
-            "_node_ip_address": _HERE,
         }
     else:
         _check_answer(address)
@@ -431,14 +429,20 @@ class _Crew:
             yield outcome
 
 
+_LOSSES = {
+    r"node has died|node was (?:removed|terminated)": "its machine is lost",
+    r"running low on memory": "Ray ended it because its machine was low on memory",
+    r"temporarily unavailable|[Oo]wner has exited|object is lost": "it does not answer any more",
+    r"orker (?:process has died|exit type|unexpectedly exits)": "its process ended",
+}
+
+
 def _said(error: Exception) -> str:
-    """Return what is behind a loss in some words, of what is a page by Ray."""
+    """Return in some words what Ray says of a loss, which is a page."""
     text = one_line(error)
-    for pattern in (
-        r"(its node has died)",
-        r"[Ww]orker exit detail: (.*?)(?:\. |$)",
-        r"((?:ModuleNotFound|Import)Error: .*?)(?: At:|$)",
-    ):
-        if found := re.search(pattern, text):
-            return found[1][:200]
+    if missing := re.search(r"(?:ModuleNotFound|Import)Error: .*?(?= At:| Traceback|$)", text):
+        return missing[0][:200]
+    for pattern, words in _LOSSES.items():
+        if re.search(pattern, text):
+            return words
     return text.partition(". ")[0][:200]
