@@ -47,6 +47,8 @@ def run(
     threads: int | None = None,
     case_limit: float | None = None,
     most_rss: int | None = None,
+    ray_address: str | None = None,
+    gpus_per_worker: float | None = None,
     shard: str | None = None,
     progress: bool = True,
 ) -> Run:
@@ -75,6 +77,8 @@ def run(
         threads: Of PyTorch, per worker; the cores shared evenly where None.
         case_limit: Seconds after which a case is an error and its worker is replaced.
         most_rss: Bytes that a worker may have resident after a case before it is replaced.
+        ray_address: "auto" or "HOST:PORT" of a Ray cluster; one of this machine where None.
+        gpus_per_worker: GPUs that each worker of Ray asks for, such as 0.5.
         shard: Part of the plan to measure, such as "2/3"; see ``liif-bench merge``.
         progress: Show a bar on standard error.
 
@@ -93,7 +97,9 @@ def run(
     from liif_bench.shards import parse_shard
     from liif_bench.suite import make_plan
 
-    options = EngineOptions(engine, workers, threads, case_limit, most_rss)
+    options = EngineOptions(
+        engine, workers, threads, case_limit, most_rss, ray_address, gpus_per_worker
+    )
     part = None if shard is None else parse_shard(shard)
     plan = make_plan(
         suite,

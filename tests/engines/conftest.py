@@ -10,10 +10,10 @@ import pytest
 import liif_bench
 
 HERE = Path(__file__).parent
-MODELS = ("noop", "killed", "hanging", "nan", "leaking", "hungry", "unloadable")
+MODELS = ("noop", "killed", "hanging", "slow", "nan", "leaking", "hungry", "unloadable")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """A folder with the package `faulty`, as pip would install it."""
     folder = tmp_path_factory.mktemp("site")

@@ -57,6 +57,13 @@ class Hanging(Flat):
             time.sleep(3600)
 
 
+class Slow(Flat):
+    """Takes so many seconds for every image."""
+
+    def act(self, request):
+        time.sleep(float(self.argument))
+
+
 class NotANumber(Flat):
     def render(self, size, window=None):
         return torch.full((3, *size), float("nan"))
@@ -98,6 +105,7 @@ def maker(kind, name):
 noop = maker(Flat, "noop")
 killed = maker(Killed, "killed")
 hanging = maker(Hanging, "hanging")
+slow = maker(Slow, "slow")
 nan = maker(NotANumber, "nan")
 leaking = maker(Leaking, "leaking")
 hungry = maker(Hungry, "hungry")
