@@ -13,6 +13,7 @@ from hostile.commandline import command
 from PIL import Image
 
 from liif_bench.errors import LiifBenchError
+from liif_bench.printable import printable
 from liif_bench.records import load_run
 from liif_bench.upscale import upscale_file
 
@@ -83,7 +84,7 @@ def test_a_run_on_a_folder_of_odd_names(hostile_folder, tmp_path):
         for style in ("terminal", "markdown", "csv", "latex", "html"):
             code, out, err = command("table", "out", "--layout", layout, "--format", style)
             assert (code, err) == (0, "")
-            assert style == "csv" or "\x1b" not in out
+            assert "\x1b" not in out
             assert "<script>" not in out or style in ("csv", "terminal")
             if layout == "per-image" and style == "terminal":
                 shown = [
@@ -93,7 +94,7 @@ def test_a_run_on_a_folder_of_odd_names(hostile_folder, tmp_path):
                 assert "\u202e" not in out
             if layout == "per-image" and style == "csv":
                 rows = list(csv.DictReader(io.StringIO(out)))
-                assert expected <= {row["item"] for row in rows}
+                assert {printable(name) for name in expected} <= {row["item"] for row in rows}
     again = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert again["finished"]
     for name in NAMES:
