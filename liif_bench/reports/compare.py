@@ -9,6 +9,7 @@ import pandas as pd
 
 from liif_bench.analysis.compare import IN, MCNEMAR, OUT, UNKNOWN, Cell, Comparison, OnFront
 from liif_bench.analysis.stats import CONFIDENCE, LEVEL, POWER, least_p
+from liif_bench.reports.escape import csv_cells
 from liif_bench.reports.grids import Grid
 from liif_bench.reports.tables import DASH, RING, style_of
 
@@ -262,7 +263,7 @@ def compare_csv(comparisons: Iterable[Comparison], front: Sequence[str] | None =
         front: Metrics of the Pareto front; the usual ones where None.
     """
     lines = [line for each in comparisons for line in _lines(each, front)]
-    whole = pd.DataFrame(lines, columns=_CSV)
+    whole = csv_cells(pd.DataFrame(lines, columns=_CSV))
     counts = dict.fromkeys(("images", "pairs"), "Int64")
     return str(whole.astype(counts).to_csv(index=False, lineterminator="\n"))
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from html import escape as html_escape
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from liif_bench.printable import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _TEX = {
     "\\": "\\textbackslash{}",
@@ -35,6 +40,16 @@ _LAST_LATIN = 0x17F
 def terminal(text: str) -> str:
     """Return text that rich prints as it stands: no markup, no escape sequence, one line."""
     return escape(printable(text))
+
+
+def html(text: str) -> str:
+    """Return text for an element of HTML."""
+    return html_escape(printable(text))
+
+
+def csv_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts are one line each, whatever reads it: a terminal, too."""
+    return frame.map(lambda cell: printable(cell) if isinstance(cell, str) else cell)
 
 
 def tex(text: str) -> str:

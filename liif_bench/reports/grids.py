@@ -121,6 +121,6 @@ def _csv(grids: Sequence[Grid]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     for grid in grids:
         if grid.columns:
-            writer.writerow(["table", *grid.columns])
-            writer.writerows([grid.title, *row] for row in grid.rows)
+            writer.writerow(map(printable, ["table", *grid.columns]))
+            writer.writerows(map(printable, [grid.title, *row]) for row in grid.rows)
     return text.getvalue()

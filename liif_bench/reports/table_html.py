@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
 
+from liif_bench.reports.escape import html
 from liif_bench.reports.tables import PAPER, Line, Section, Table
 
 _STYLE = """
@@ -34,7 +34,7 @@ def render_html(tables: Iterable[Table]) -> str:
 
 def _html(table: Table) -> str:
     groups = "".join(
-        f'<th scope="colgroup" colspan="{len(columns)}">{escape(title)}</th>'
+        f'<th scope="colgroup" colspan="{len(columns)}">{html(title)}</th>'
         if title
         else f'<td colspan="{len(columns)}"></td>'
         for title, columns in table.groups()
@@ -43,7 +43,7 @@ def _html(table: Table) -> str:
     scales = "".join(f'<th scope="col">×{scale:g}</th>' for scale in table.scales)
     lines = [
         "<div><table>",
-        f"<caption>{escape(table.title)}</caption>",
+        f"<caption>{html(table.title)}</caption>",
         "<thead>",
         f'<tr><td colspan="{len(table.heads)}"></td>{groups}</tr>',
         f"<tr>{heads}{scales}</tr>",
@@ -52,7 +52,7 @@ def _html(table: Table) -> str:
         "</table></div>",
     ]
     notes = [*table.notes, f"Variants: {table.variants}."]
-    lines += ["<ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]
+    lines += ["<ul>", *(f"<li>{html(note)}</li>" for note in notes), "</ul>"]
     return "\n".join(lines)
 
 
@@ -62,16 +62,16 @@ def _body(table: Table, section: Section) -> str:
     for number, row in enumerate(rows):
         group = ""
         if table.layout != PAPER and number == 0:
-            name = escape(table.head_of(section))
+            name = html(table.head_of(section))
             group = f'<th scope="rowgroup" rowspan="{len(rows)}">{name}</th>'
-        name = f"<em>{escape(row.name)}</em>" if row.published else escape(row.name)
+        name = f"<em>{html(row.name)}</em>" if row.published else html(row.name)
         cells = "".join(f"<td>{_cell(row, place)}</td>" for place in range(len(row.texts)))
         lines.append(f'<tr>{group}<th scope="row">{name}</th>{cells}</tr>')
     return "\n".join([*lines, "</tbody>"])
 
 
 def _cell(row: Line, place: int) -> str:
-    text = escape(row.texts[place])
+    text = html(row.texts[place])
     if row.best[place]:
         return f"<strong>{text}</strong>"
     if row.second[place]:

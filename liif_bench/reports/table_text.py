@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from liif_bench.reports.escape import markdown
+from liif_bench.reports.escape import csv_cells, markdown
 from liif_bench.reports.tables import PER_IMAGE, Line, Table
 
 
@@ -90,7 +90,7 @@ def render_csv(tables: Sequence[Table]) -> str:
         if scale in row.scales
     ]
     counts = {"items": "Int64", "items_expected": "Int64"}
-    whole = pd.DataFrame(measured + published).astype(counts)
+    whole = csv_cells(pd.DataFrame(measured + published)).astype(counts)
     if all(table.layout != PER_IMAGE for table in tables):
         whole = whole.drop(columns="item")
     return str(whole.to_csv(index=False))

@@ -34,8 +34,8 @@ OFF = (
 """What ncnn is told to do without, so that it computes in float32."""
 
 
-def run_once(param: str, weights: str, reads: str, makes: str, side: int) -> None:
-    """Load a network and run it, if it can be loaded."""
+def run_once(param: str, weights: str, reads: str, makes: str, side: int) -> str:
+    """Load a network and run it; returns how far that went."""
     import ncnn
     import numpy as np
 
@@ -45,16 +45,17 @@ def run_once(param: str, weights: str, reads: str, makes: str, side: int) -> Non
         if hasattr(net.opt, option):
             setattr(net.opt, option, False)
     if net.load_param(param) or net.load_model(weights):
-        return
+        return "cannot be loaded"
     with net.create_extractor() as extractor:
         picture = ncnn.Mat(np.full((3, side, side), 0.5, np.float32)).clone()
-        if extractor.input(reads, picture) == 0:
-            failed, made = extractor.extract(makes)
-            if not failed:
-                np.array(made)
+        if extractor.input(reads, picture):
+            return "takes no picture"
+        failed, made = extractor.extract(makes)
+        return "makes nothing" if failed else f"makes {np.array(made).shape}"
 
 
 if __name__ == "__main__":
     sys.path.pop(0)  # this file's folder, where another module is called ncnn
     limit_memory()
-    run_once(*sys.argv[1:5], int(sys.argv[5]))
+    param, weights, reads, makes, side = sys.argv[1:]
+    print(run_once(param, weights, reads, makes, int(side)))

@@ -123,8 +123,9 @@ def read_numpy_pickle(path: Path) -> dict[str, Any]:
 
 def _check_memo(content: bytes) -> None:
     """Refuse a pickle that numbers its parts beyond their count, for which Python takes room."""
+    number: Any
     for code, number, _ in pickletools.genops(content):
-        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(number) > len(content):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and number > len(content):
             raise pickle.UnpicklingError("it numbers parts that it does not have")
 
 

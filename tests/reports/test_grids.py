@@ -76,3 +76,9 @@ def test_escape_sequences_and_line_breaks_of_names_do_not_reach_the_terminal():
     assert "\x07" not in text
     assert "a\\nb\\x1b]0;t\\x07" in text
     assert text.splitlines()[0] == "ti\\ntle"
+
+
+def test_every_line_of_csv_is_a_row_whatever_names_hold():
+    grid = Grid("t\n", ("name", "x2"), (("a\rb\x1b[2J", "1"), ("c", "2")))
+    rows = list(csv.reader(io.StringIO(render_grids([grid], "csv"))))
+    assert rows == [["table", "name", "x2"], ["t\\n", "a\\rb\\x1b[2J", "1"], ["t\\n", "c", "2"]]

@@ -12,7 +12,7 @@ from liif_bench.errors import LiifBenchError
 from liif_bench.evaluate import answer_case, make_case
 from liif_bench.metrics.distortion import Psnr
 from liif_bench.protocol import load_protocol
-from liif_bench.upsamplers import UPSAMPLERS, load_upsampler
+from liif_bench.upsamplers import UPSAMPLERS, load_upsampler, ncnn_trial
 from liif_bench.upsamplers.base import Options, pixel_window
 
 PROTOCOL = load_protocol("liif-benchmark")
@@ -190,7 +190,7 @@ def test_peak_memory_keeps_to_the_budget(srmdnf):
 MEASURE = """
 import resource
 import torch
-from liif_bench.upsamplers import load_upsampler
+from liif_bench.upsamplers import load_upsampler, ncnn_trial
 from liif_bench.upsamplers.base import Options
 
 upsampler = load_upsampler("srmdnf", Options(memory=256 << 20))
@@ -349,3 +349,30 @@ def test_a_bin_that_is_cut_off_is_refused(files):
 def test_a_layer_that_ncnn_does_not_know_is_refused(files):
     files.param.write_text(files.text.replace("PixelShuffle", "PixelMagic"))
     assert "a layer that this ncnn does not know" in refusal(f"ncnn:{files.param}?scale=2")
+
+
+@pytest.mark.parametrize(
+    ("trial", "words"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "was ended by SIGSEGV on 32x32 pixels"),
+        ("raise SystemExit(3)", "ended with exit status 3 on 32x32 pixels"),
+        ("import time; time.sleep(60)", "took too long on 32x32 pixels"),
+    ],
+)
+def test_a_network_that_ncnn_dies_of_is_refused_and_this_process_lives(
+    files, tmp_path, monkeypatch, trial, words
+):
+    (tmp_path / "trial.py").write_text(trial)
+    monkeypatch.setattr("liif_bench.upsamplers.ncnn._TRIAL", tmp_path / "trial.py")
+    monkeypatch.setattr("liif_bench.upsamplers.ncnn._TRIAL_SECONDS", 2.0)
+    assert words in refusal(f"ncnn:{files.param}?scale=2")
+
+
+@pytest.mark.parametrize(
+    ("output", "says"), [("large", "makes (3, 16, 16)"), ("nowhere", "makes nothing")]
+)
+def test_the_trial_runs_a_network_by_itself(files, output, says):
+    """With the package ncnn, and not the module of that name beside the trial."""
+    argv = [sys.executable, ncnn_trial.__file__, files.param, files.bin, "picture", output, "8"]
+    done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == says

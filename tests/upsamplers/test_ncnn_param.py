@@ -54,6 +54,12 @@ def test_a_graph_is_read(write):
         (TEXT.replace("2 1 c d out", "2 1 c"), "does not name its 3 blobs|is no layer"),
         (TEXT.replace("1 1 a c", "1 1 z c"), "layer 'conv' reads 'z', which nothing makes"),
         ("7767517\n0 0\n", "no Input layer"),
+        (TEXT.replace("0=8", "0=8 0=9"), "layer 'conv' has a number twice"),
+        (TEXT.replace("0=8", "0=-8"), "layer 'conv' has 360 weights for -8 of 3x5"),
+        (TEXT.replace("6=360", "6=361"), "layer 'conv' has 361 weights for 8 of 3x5"),
+        (TEXT.replace("1=3", "1=3000000000"), "layer 'conv' has the number 3000000000"),
+        (TEXT.replace("1=3", "1=3 4=5000"), "layer 'conv' pads by 5000"),
+        (TEXT.replace("1=3", "1=3 19=1"), "layer 'conv' takes its weights from a blob"),
     ],
 )
 def test_damage_is_one_line(write, content, message):
