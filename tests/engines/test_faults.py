@@ -3,6 +3,7 @@
 Lost workers, hanging and leaking models are in `test_processes`.
 """
 
+import json
 import os
 import random
 import resource
@@ -377,43 +378,46 @@ class TestModels:
         assert bad["error"].str.contains("can't allocate memory").all()
 
 
+ROOM = """
+import json, resource, sys
+import torch
+import liif_bench
+from liif_bench import bench
+torch.set_num_threads(1)
+halved, plainly = [], bench.Bench.with_less_memory
+bench.Bench.with_less_memory = lambda *given: (halved.append(given[2]), plainly(*given))[1]
+given = {"scales": [4], "models": ["liif-edsr"], "metrics": ["psnr"], "progress": False,
+         "data": ["folder:" + sys.argv[1]], "device": "cpu", "crops": 0}
+liif_bench.run(out=sys.argv[2] + "/warm", memory=64 << 20, **given)
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (int(sys.argv[3]) << 20),) * 2)
+(row,) = liif_bench.run(out=sys.argv[2] + "/run", memory=512 << 20, **given).records.itertuples()
+print(json.dumps([row.value, row.error if isinstance(row.error, str) else "", len(halved)]))
+"""
+
+
 @pytest.mark.weights
 @pytest.mark.slow
 def test_a_host_that_has_no_room_for_a_tile_gives_the_same_numbers_with_smaller_ones(
     photo_folder, tmp_path, weights
 ):
     weights("liif-edsr")
-    photos = photo_folder(count=1, size=(480, 640))
-    code = """
-import resource, sys
-import torch
-import liif_bench
-from liif_bench.upsamplers import base
-torch.set_num_threads(1)
-torch.backends.mkldnn.is_available()
-given = {"scales": [4], "models": ["liif-edsr"], "metrics": ["psnr"], "progress": False,
-         "data": ["folder:" + sys.argv[1]], "device": "cpu", "crops": 0, "memory": 512 << 20}
-liif_bench.run(out=sys.argv[2] + "/warm", **(given | {"memory": 64 << 20}))
-size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (size + (int(sys.argv[3]) << 20),) * 2)
-run = liif_bench.run(out=sys.argv[2] + "/run", **given)
-print(run.records[["value", "error"]].to_json(orient="records"))
-"""
-    import json
+    photos = photo_folder(count=1, size=(320, 400))
 
-    def value(megabytes):
-        folder = tmp_path / str(megabytes)
+    def measured(megabytes):
         done = subprocess.run(
-            [sys.executable, "-c", code, photos, folder, str(megabytes)],
+            [sys.executable, "-c", ROOM, photos, tmp_path / str(megabytes), str(megabytes)],
             capture_output=True, text=True, env={**os.environ, "MALLOC_ARENA_MAX": "1"},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        (row,) = json.loads(done.stdout)
-        return row
+        return json.loads(done.stdout)
 
-    plenty, little, none = value(4096), value(300), value(10)
-    assert plenty["error"] is None
-    assert little["error"] is None
-    assert little["value"] == pytest.approx(plenty["value"], abs=1e-6)
-    assert none["value"] is None
-    assert "memory" in none["error"].lower()
+    value, error, halved = measured(4096)
+    assert (error, halved) == ("", 0)
+    less, error, halved = measured(250)
+    assert (error, halved) == ("", 1)
+    assert less == pytest.approx(value, abs=1e-6)
+    nothing, error, halved = measured(10)
+    assert nothing != nothing  # noqa: PLR0124 - NaN, since there is no value
+    assert "memory" in error.lower()
+    assert halved == 4  # 256, 128, 64 and not 32 MiB
