@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from io import FileIO
 from itertools import chain, islice
@@ -234,7 +234,7 @@ class Journal:
             "dataset": dataset,
             "item": item,
             "scale": scale,
-            "records": [asdict(record) for record in rows],
+            "records": [vars(record) for record in rows],
         }
         if number >= 0:
             entry["number"] = number
@@ -604,7 +604,7 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return records as a DataFrame with fixed columns and dtypes, empty or not."""
     import pandas as pd
 
-    frame = pd.DataFrame([asdict(record) for record in records], columns=list(COLUMNS))
+    frame = pd.DataFrame([vars(record) for record in records], columns=list(COLUMNS))
     return frame.astype(_DTYPES)
 
 

@@ -379,16 +379,18 @@ class TestModels:
 
 
 ROOM = """
-import json, resource, sys
+import json, resource, sys, threading
 import torch
 import liif_bench
 from liif_bench import bench
 torch.set_num_threads(1)
+threading.stack_size(256 << 10)
 halved, plainly = [], bench.Bench.with_less_memory
 bench.Bench.with_less_memory = lambda *given: (halved.append(given[2]), plainly(*given))[1]
-given = {"scales": [4], "models": ["liif-edsr"], "metrics": ["psnr"], "progress": False,
-         "data": ["folder:" + sys.argv[1]], "device": "cpu", "crops": 0}
-liif_bench.run(out=sys.argv[2] + "/warm", memory=64 << 20, **given)
+given = {"scales": [2], "models": ["liif-edsr"], "metrics": ["psnr"], "progress": False,
+         "device": "cpu", "crops": 0}
+liif_bench.run(out=sys.argv[2] + "/warm", data=["folder:" + sys.argv[4]], **given)
+given["data"] = ["folder:" + sys.argv[1]]
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (int(sys.argv[3]) << 20),) * 2)
 (row,) = liif_bench.run(out=sys.argv[2] + "/run", memory=512 << 20, **given).records.itertuples()
@@ -402,11 +404,15 @@ def test_a_host_that_has_no_room_for_a_tile_gives_the_same_numbers_with_smaller_
     photo_folder, tmp_path, weights
 ):
     weights("liif-edsr")
-    photos = photo_folder(count=1, size=(320, 400))
+    photos = photo_folder(count=1, size=(500, 600))
+    tiny = photo_folder(count=1, name="tiny")
 
     def measured(megabytes):
         done = subprocess.run(
-            [sys.executable, "-c", ROOM, photos, tmp_path / str(megabytes), str(megabytes)],
+            [
+                sys.executable, "-c", ROOM,
+                photos, tmp_path / str(megabytes), str(megabytes), tiny,
+            ],
             capture_output=True, text=True, env={**os.environ, "MALLOC_ARENA_MAX": "1"},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
