@@ -4,6 +4,7 @@ Lost workers, hanging and leaking models are in `test_processes`.
 """
 
 import json
+import math
 import os
 import random
 import resource
@@ -420,10 +421,10 @@ def test_a_host_that_has_no_room_for_a_tile_gives_the_same_numbers_with_smaller_
 
     value, error, halved = measured(4096)
     assert (error, halved) == ("", 0)
-    less, error, halved = measured(250)
-    assert (error, halved) == ("", 1)
+    less, error, halved = measured(150)
+    assert error == ""
+    assert halved >= 1
     assert less == pytest.approx(value, abs=1e-6)
-    nothing, error, halved = measured(10)
-    assert nothing != nothing  # noqa: PLR0124 - NaN, since there is no value
+    nothing, error, _ = measured(80)
+    assert math.isnan(nothing)
     assert "memory" in error.lower()
-    assert halved == 4  # 256, 128, 64 and not 32 MiB
