@@ -114,10 +114,11 @@ def run_plan(
         if waiting:
             manifest["finished"] = None
         write_manifest(folder, manifest)
+        costs = {task.number: task.megapixels for task in waiting}  # each opens a file
         board = Board(
             total=len(tasks),
             before=len(tasks) - len(waiting),
-            cost=sum(task.megapixels for task in waiting),
+            cost=sum(costs.values()),
             warned=progress.warn,
             heard=log,
         )
@@ -125,8 +126,9 @@ def run_plan(
         with progress.watch(board), reporting(folder, board):
             setup = Setup(folder.name, plan, bench.broken, engine.threads)
             _measure(
-                folder, engine, bench, setup, waiting, board, journal, done, examples, manifest
-            )
+                folder, engine, bench, setup, waiting, costs, board, journal, done, examples,
+                manifest,
+            )  # fmt: skip
         places = [done[task.key] for task in tasks]
         tables = {}
         if any(isinstance(metric, Detailed) for metric in bench.metrics):
@@ -151,6 +153,7 @@ def _measure(
     bench: Bench,
     setup: Setup,
     waiting: Sequence[Task],
+    costs: Mapping[int, float],
     board: Board,
     journal: Journal,
     done: dict[CaseKey, Place],
@@ -189,7 +192,7 @@ def _measure(
                 for name, seconds in outcome.stages.items():
                     stages[name] = stages.get(name, 0.0) + seconds
                 board.finished(
-                    task.label, task.megapixels, outcome.seconds, place.failures, outcome.stages
+                    task.label, costs[task.number], outcome.seconds, place.failures, outcome.stages
                 )
     except BaseException:
         with suppress(LiifBenchError):  # what ended the measuring says more

