@@ -137,6 +137,9 @@ def read_parts(path: Path, model: str, encoder: str, name: str) -> Parts:
     else:
         state = _authors_state(read_torch(path), path, model, encoder, name)
     check_tensors(path, state)
+    whole = [key for key, value in state.items() if not value.is_floating_point()]
+    if whole:
+        raise LiifBenchError(f"'{path}' is no state dict of {name}: '{whole[0]}' holds no floats")
     foreign = [key for key in state if not key.startswith((_ENCODER, _MLP))]
     if foreign:
         raise LiifBenchError(f"'{path}' is no state dict of {name}: unexpected '{foreign[0]}'")
