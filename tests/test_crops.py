@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from made_runs import usual, write_run
 from PIL import Image
 
 import liif_bench
@@ -88,6 +89,29 @@ class TestARun:
         )  # fmt: skip
         kept = next(iter(crops_by_case(CropFolder(out).crops).values()))
         assert set(kept) == {HR, LR, "bicubic"}
+
+    @pytest.mark.parametrize(
+        ("field", "value", "words"),
+        [
+            ("file", 3, "crops.0.file"),
+            ("file", "../x.png", "outside its folder"),
+            ("file", "x" * 300, "outside its folder"),
+            ("scale", "2", "crops.0.scale"),
+            ("top", -1, "impossible window"),
+            ("height", 0, "impossible window"),
+        ],
+    )
+    def test_an_index_that_says_something_impossible_is_refused(
+        self, tmp_path, field, value, words
+    ):
+        run = write_run(tmp_path / "run", usual(images=1, scales=(2,)))
+        path = run / "crops" / "crops.json"
+        content = json.loads(path.read_text())
+        content["crops"][0][field] = value
+        path.write_text(json.dumps(content))
+        with pytest.raises(LiifBenchError, match=words) as error:
+            CropFolder(run)
+        assert str(path) in str(error.value)
 
     def test_a_damaged_index_is_refused_in_one_line(self, photos, tmp_path):
         liif_bench.run(scales=[2], data=[photos], out=tmp_path / "r", crops=1, **FAST)

@@ -7,14 +7,13 @@ import struct
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from hostile.campaign import TALLIES, attack, mutate, stated
+from hostile.campaign import TALLIES, attack, mutate, stated, time_limit
 from hostile.structures import structured
 
 from liif_bench.downstream.encoders import load_encoder
@@ -384,10 +383,8 @@ def test_a_pickle_that_asks_for_memory_is_refused_at_once(tmp_path):
     """Six bytes make Python's unpickler reserve room for 2 ** 31 parts."""
     path = tmp_path / "x.ckpt"
     path.write_bytes(b"\x80\x04}r\xff\xff\xff\x7f.")
-    start = time.monotonic()
-    with pytest.raises(LiifBenchError, match="numbers parts"):
+    with time_limit(2), pytest.raises(LiifBenchError, match="numbers parts"):
         read_numpy_pickle(path)
-    assert time.monotonic() - start < 1
     stated("pickle of 8 bytes that reserves 16 GiB for its memo", "refused")
 
 
@@ -397,9 +394,8 @@ def test_a_pickle_of_dicts_in_dicts_takes_no_exponential_time(tmp_path):
         tree = {"a": tree, "b": tree}
     path = tmp_path / "x.ckpt"
     path.write_bytes(pickle.dumps(tree))
-    start = time.monotonic()
-    read_numpy_pickle(path)
-    assert time.monotonic() - start < 1
+    with time_limit(2):
+        read_numpy_pickle(path)
     stated("pickle of 60 dicts, each twice in the next (2^60 paths)", "read at once")
 
 
