@@ -113,7 +113,7 @@ def make_ray(options: EngineOptions) -> RayEngine:
     if not before:
         _connect(options.ray_address)
     try:
-        nodes = ray.nodes()  # type: ignore[no-untyped-call]
+        nodes = ray.nodes()
         engine = _plan(options, gpus, nodes, alone=not before and not options.ray_address)
     except LiifBenchError:
         if not before:
