@@ -32,6 +32,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from rich.console import Console
 from rich.progress import track
 
 from liif_bench.engines.base import Engine, Outcome, Setup, Task, Watcher
@@ -202,7 +203,9 @@ def ratio(repeats: int) -> None:
     whole: dict[str, list[float]] = {way: [] for way in WAYS}
     inner: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as name:
-        for number in track(range(repeats * len(WAYS)), description="runs"):
+        for number in track(
+            range(repeats * len(WAYS)), description="runs", console=Console(stderr=True)
+        ):
             way = list(WAYS)[number % len(WAYS)]
             out = Path(name) / str(number)
             command = [

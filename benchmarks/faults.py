@@ -36,6 +36,7 @@ from statistics import median
 import numpy as np
 import pandas as pd
 from PIL import Image
+from rich.console import Console
 from rich.progress import track
 
 from liif_bench.records import JOURNAL, Run, load_run
@@ -288,6 +289,7 @@ def main() -> None:
     parser.add_argument("--models", default="bicubic,nearest")
     given = parser.parse_args()
     chance = random.Random(given.seed)
+    errors = Console(stderr=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         options = (
@@ -308,7 +310,7 @@ def main() -> None:
         total = len(lines(whole.path))
         kills: list[Kill] = []
         parts = -(-given.kills // len(ENGINES))
-        for number in track(range(given.kills), description="kills of runs"):
+        for number in track(range(given.kills), description="kills of runs", console=errors):
             engine = list(ENGINES)[number % len(ENGINES)]
             kill = None
             for attempt in range(20):  # a run that was faster than its moment is made again
@@ -318,7 +320,9 @@ def main() -> None:
                     kills.append(kill)
                     break
         lost: list[Kill] = []
-        for number in track(range(given.worker_kills), description="kills of workers"):
+        for number in track(
+            range(given.worker_kills), description="kills of workers", console=errors
+        ):
             delay = chance.random() * took["processes"] / 2
             count_of = WORKERS[number % len(WORKERS)]
             lost.append(kill_worker(bed, count_of, delay, folder / f"w{number}", chance))
