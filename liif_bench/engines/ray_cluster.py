@@ -14,6 +14,7 @@ import math
 import os
 import re
 import socket
+import threading
 import time
 import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray would call its makers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a notice about what this changes
 }
+_OWN = {"RAY_prestart_worker_first_driver": "0"}  # ours are not of those that Ray starts ahead
 
 _ours: weakref.finalize[..., Any] | None = None  # ends the connection that this module made last
 
@@ -142,6 +144,8 @@ def _connect(address: str | None) -> None:
 
     own: dict[str, Any] = {"address": address}
     if address is None:
+        for name, value in _OWN.items():
+            os.environ.setdefault(name, value)
         own = {
             "address": "local",
             "num_cpus": cores(),
@@ -278,6 +282,7 @@ class _Actor:
         import signal
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         self._post = post
 
     def ready(self) -> str:
@@ -294,6 +299,17 @@ class _Actor:
     def measure(self, task: Task, share: int) -> Outcome:
         """Measure a task with a share of the memory."""
         return measure(timed(leaner(self._bench, share)), task)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent, Ray on this machine, ends.
+
+    Ray's workers look for that too, but only know it if process 1 has become their parent. In the
+    sessions of many desktops and containers another process has.
+    """
+    while os.getppid() == parent:
+        time.sleep(_GLANCE)
+    os._exit(1)
 
 
 @dataclass
