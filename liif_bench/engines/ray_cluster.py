@@ -46,7 +46,7 @@ _ours: weakref.finalize[..., Any] | None = None  # ends the connection that this
 
 @dataclass(frozen=True)
 class RayEngine:
-    """Measures on a Ray cluster.
+    """Measures on a Ray cluster, once.
 
     Attributes:
         workers: How many.
@@ -87,13 +87,15 @@ class RayEngine:
             yield from crew.run()
         finally:
             crew.end()
+            if _ours is not None and (held := _ours.peek()) and held[0] is self:
+                _ours()
 
 
 def make_ray(options: EngineOptions) -> RayEngine:
     """Connect to a cluster, or make one of this machine, and plan the workers.
 
     A connection that the program has made before is used as it is, and kept. One made here ends
-    with the engine, and with it a cluster of this machine.
+    with the outcomes of the engine, or with the engine, and with it a cluster of this machine.
 
     Raises:
         LiifBenchError: Ray is not installed, the cluster does not answer or has no room.
@@ -127,7 +129,7 @@ def make_ray(options: EngineOptions) -> RayEngine:
 
 
 def _leave_with(engine: RayEngine) -> None:
-    """End the connection when its engine is no longer used, however that comes."""
+    """End the connection with its engine, also where that never gets to measure."""
     import ray
 
     global _ours
