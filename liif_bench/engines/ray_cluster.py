@@ -87,8 +87,9 @@ class RayEngine:
             yield from crew.run()
         finally:
             crew.end()
-            if _ours is not None and (held := _ours.peek()) and held[0] is self:
-                _ours()
+            ours = _ours
+            if ours is not None and (held := ours.peek()) is not None and held[0] is self:
+                ours()
 
 
 def make_ray(options: EngineOptions) -> RayEngine:
