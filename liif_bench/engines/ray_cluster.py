@@ -14,6 +14,7 @@ import math
 import os
 import re
 import socket
+import threading
 import time
 import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -38,13 +39,14 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray would call its makers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a notice about what this changes
 }
+_OWN = {"RAY_prestart_worker_first_driver": "0"}  # ours are not of those that Ray starts ahead
 
 _ours: weakref.finalize[..., Any] | None = None  # ends the connection that this module made last
 
 
 @dataclass(frozen=True)
 class RayEngine:
-    """Measures on a Ray cluster.
+    """Measures on a Ray cluster, once.
 
     Attributes:
         workers: How many.
@@ -85,13 +87,16 @@ class RayEngine:
             yield from crew.run()
         finally:
             crew.end()
+            ours = _ours
+            if ours is not None and (held := ours.peek()) is not None and held[0] is self:
+                ours()
 
 
 def make_ray(options: EngineOptions) -> RayEngine:
     """Connect to a cluster, or make one of this machine, and plan the workers.
 
     A connection that the program has made before is used as it is, and kept. One made here ends
-    with the engine, and with it a cluster of this machine.
+    with the outcomes of the engine, or with the engine, and with it a cluster of this machine.
 
     Raises:
         LiifBenchError: Ray is not installed, the cluster does not answer or has no room.
@@ -125,7 +130,7 @@ def make_ray(options: EngineOptions) -> RayEngine:
 
 
 def _leave_with(engine: RayEngine) -> None:
-    """End the connection when its engine is no longer used, however that comes."""
+    """End the connection with its engine, also where that never gets to measure."""
     import ray
 
     global _ours
@@ -142,6 +147,8 @@ def _connect(address: str | None) -> None:
 
     own: dict[str, Any] = {"address": address}
     if address is None:
+        for name, value in _OWN.items():
+            os.environ.setdefault(name, value)
         own = {
             "address": "local",
             "num_cpus": cores(),
@@ -278,6 +285,7 @@ class _Actor:
         import signal
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         self._post = post
 
     def ready(self) -> str:
@@ -294,6 +302,17 @@ class _Actor:
     def measure(self, task: Task, share: int) -> Outcome:
         """Measure a task with a share of the memory."""
         return measure(timed(leaner(self._bench, share)), task)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent, Ray on this machine, ends.
+
+    Ray's workers look for that too, but only know it if process 1 has become their parent. In the
+    sessions of many desktops and containers another process has.
+    """
+    while os.getppid() == parent:
+        time.sleep(_GLANCE)
+    os._exit(1)
 
 
 @dataclass
