@@ -1,5 +1,7 @@
 """The same records whatever measures them: on Set5 with LIIF, x2 and x4."""
 
+import os
+
 import pandas as pd
 import pytest
 
@@ -64,6 +66,7 @@ class TestSet5:
         )  # fmt: skip
 
     def test_ray_gives_them_too(self, set5):
-        pytest.importorskip("ray")
+        if os.environ.get("CI") != "true":  # where it is installed
+            pytest.importorskip("ray")
         ray = set5("ray", engine="ray", workers=2, threads=1)
         assert as_bytes(ray) == as_bytes(set5("local", threads=1))
