@@ -150,9 +150,8 @@ def channels(image: Tensor, colour: Colour) -> Tensor:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image file; whatever goes wrong becomes one line that names the file."""
-    if path.exists() and not path.is_file():  # opening a pipe may take forever
-        raise LiifBenchError(f"'{path}' is not a regular file")
     try:
+        _check_regular(path)
         with Image.open(path, formats=_FORMATS) as image:
             _check_safe(image)
             yield image
@@ -168,6 +167,16 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise LiifBenchError(f"'{path}' is refused as too large: {error}") from error
     except Exception as error:  # decoders raise almost anything on hostile bytes
         raise LiifBenchError(f"'{path}' cannot be decoded: {error}") from error
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what is no file: to open a pipe may take forever.
+
+    Raises:
+        LiifBenchError: It is something else.
+    """
+    if path.exists() and not path.is_file():
+        raise LiifBenchError(f"'{path}' is not a regular file")
 
 
 def _check_safe(image: Image.Image) -> None:

@@ -465,7 +465,7 @@ def _checked(records: pd.DataFrame, path: Path) -> pd.DataFrame:
     """
     if odd := (set(records.columns) ^ set(COLUMNS)) - {"lr_source"}:
         raise LiifBenchError(
-            f"'{path}' is damaged: unexpected or missing {', '.join(map(str, odd))}"
+            f"'{path}' is damaged: unexpected or missing {', '.join(sorted(map(str, odd)))}"
         )
     try:
         return records.reindex(columns=list(COLUMNS)).astype(_DTYPES)

@@ -63,6 +63,9 @@ def open_line(line: bytes) -> dict[str, Any]:
         raise ValueError("it holds a record of another case")
     if any(row.get("value") != row.get("value") for row in records):
         raise ValueError("it holds a value that is not a number")
+    numbers = (value for row in records for value in row.values() if isinstance(value, int))
+    if any(not -(2**63) <= number < 2**63 for number in numbers):
+        raise ValueError("it holds a number that no table takes")
     if not _are_tables(entry.get("details", {})):
         raise ValueError("its details are no tables")
     if type(entry.get("number", -1)) is not int:

@@ -290,6 +290,7 @@ def test_a_line_without_a_checksum_is_read_all_the_same(journal):
         ('"value": 30.0', '"value": "30.0"'),
         ('"value": 30.0', '"value": true'),
         ('"value": 30.0', '"value": NaN'),
+        ('"hr_h": 20', '"hr_h": 9223372036854775808'),
         ('"item": "chelsea", "scale": 2.0, "lr', '"item": "coffee", "scale": 2.0, "lr'),
         ('"scale": 2.0, "records"', '"scale": "2.0", "records"'),
         ('"views": {', '"views": 3, "more": {'),

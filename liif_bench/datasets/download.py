@@ -293,6 +293,8 @@ def _archive_errors(path: Path) -> Iterator[None]:
         lzma.LZMAError,
         EOFError,
         RuntimeError,  # an encrypted member, or a way of packing that is not known here
+        IndexError,  # a member without a name
+        ValueError,
     ) as error:
         raise LiifBenchError(f"cannot read '{path}': {one_line(error)}") from error
 

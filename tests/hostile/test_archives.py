@@ -104,6 +104,16 @@ def encrypted():
     return bytes(content)
 
 
+def nameless():
+    """A zip whose one member has no name: the letters of it are said to be something else."""
+    content = bytearray(zipped(("abc", PIXELS)))
+    place = content.index(b"PK\x01\x02")
+    for at in (26, place + 28):
+        content[at], content[at + 2] = 0, 3
+    return bytes(content)
+
+
+CASES["zip member without a name"] = ("x.zip", nameless())
 CASES["zip member that is encrypted"] = ("x.zip", encrypted())
 STORED_INSIDE = {"zip member with a backslash and .."}
 

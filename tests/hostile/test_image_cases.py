@@ -265,6 +265,12 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, monkeypatch):
         stated(f"{name} called x.png, as an image", "refused at once")
 
 
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "a\0b.png"])
+def test_a_name_that_no_file_can_have(name, tmp_path):
+    refused(tmp_path / name)
+    stated("name of 300 bytes, name with a null character, as an image", "refused")
+
+
 def test_a_file_that_cannot_be_read(tmp_path):
     """As root rights stop nobody; what the process has of memory can be read by no one."""
     assert "cannot be decoded" in refused(Path("/proc/self/mem"))
