@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from liif_bench.bench import Bench, load_bench
+from liif_bench.bench import Bench, foreign_weights, load_bench
 from liif_bench.board import Board
 from liif_bench.crops import DEFAULT_CROPS
 from liif_bench.datasets import load_dataset
@@ -90,8 +90,9 @@ def run_plan(
         progress.warn(reason)
     folder = out or fresh_folder(plan.suite)
     bench = load_bench(folder.name, plan, progress.warn)
+    foreign = foreign_weights(bench)  # before anything is written: they may not be there
     with claimed(folder):
-        manifest = open_manifest(folder, plan, datasets, bench, engine, shard, command)
+        manifest = open_manifest(folder, plan, datasets, bench, foreign, engine, shard, command)
         examples = Examples(folder, datasets, crops)
         cases = (
             (dataset.name, item, scale)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import liif_bench
-from liif_bench.bench import Bench, foreign_weights, network_stages, registered_weights
+from liif_bench.bench import Bench, network_stages, registered_weights
 from liif_bench.datasets.base import Dataset
 from liif_bench.engines.base import Engine
 from liif_bench.errors import LiifBenchError, shorten
@@ -32,6 +32,7 @@ def open_manifest(
     plan: Plan,
     datasets: Sequence[Dataset],
     bench: Bench,
+    foreign: Mapping[str, str],
     engine: Engine,
     shard: Shard | None = None,
     command: Sequence[str] = (),
@@ -43,6 +44,7 @@ def open_manifest(
         plan: What is measured.
         datasets: Its data sets.
         bench: What it is measured with.
+        foreign: The SHA-256 of what its metrics read beyond the registry, by name.
         engine: Where it is measured; another one may go on.
         shard: The part of the plan that is measured; all of it where None.
         command: The command line.
@@ -50,9 +52,8 @@ def open_manifest(
     Raises:
         LiifBenchError: The folder belongs to another plan; the message names what differs.
     """
-    foreign = foreign_weights(bench)
     manifest = _same_or_new(folder, plan, datasets, bench, foreign, shard, command)
-    manifest["weights"] = registered_weights(bench) | foreign
+    manifest["weights"] = registered_weights(bench) | dict(foreign)
     manifest["network_stages"] = network_stages(bench)
     manifest["networks"] = {
         u.name: dict(u.structure) for u in bench.upsamplers if isinstance(u, Described)

@@ -152,3 +152,8 @@ class Telling:
 
     def details(self, case, output):
         return [{"rank": rank, "mean": output.sr.mean().item()} for rank in range(3)]
+
+
+def end_at_once(pipe, setup):
+    """What a worker does that the kernel ends while it starts."""
+    os.kill(os.getpid(), signal.SIGKILL)

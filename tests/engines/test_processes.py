@@ -94,16 +94,14 @@ def test_a_model_that_loads_in_no_worker_stops_the_run_in_one_line(faulty, small
     assert children() <= before
 
 
-def test_workers_that_are_killed_while_they_start_are_given_up(small_run, monkeypatch):
+def test_workers_that_are_killed_while_they_start_are_given_up(faulty, small_run, monkeypatch):
+    from faulty import end_at_once
+
     from liif_bench.engines import processes
 
-    monkeypatch.setattr(processes, "_serve", _end_at_once)
+    monkeypatch.setattr(processes, "_serve", end_at_once)
     with pytest.raises(LiifBenchError, match=r"while they start \(killed by SIGKILL.*fewer --work"):
         small_run(**ONE)
-
-
-def _end_at_once(pipe, setup):
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture
