@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from liif_bench.errors import LiifBenchError
 from liif_bench.protocol import differences, stored_protocol
@@ -70,6 +70,12 @@ class Cell(BaseModel):
     regime: Literal["in", "out"] | None = None
     values: Mapping[str, Annotated[float, AfterValidator(_measured)]]
     errors: Mapping[str, str] = {}
+
+    @model_validator(mode="after")
+    def _has_a_mean(self) -> Cell:
+        if {math.inf, -math.inf} <= set(self.values.values()):
+            raise ValueError("infinities of both signs: they have no mean")
+        return self
 
     @property
     def key(self) -> CellKey:

@@ -260,6 +260,10 @@ def _compare(before: Cell, after: Cell, rules: Rules) -> _Draft:
     old = np.array([before.values[item] for item in items])
     new = np.array([after.values[item] for item in items])
     gains = _gains(new, old, higher_is_better=after.higher_is_better)
+    if np.isposinf(gains).any() and np.isneginf(gains).any():
+        up, down = (items[int(np.argmax(sign * gains))] for sign in (1, -1))
+        says = f"{up} is better by infinity and {down} worse: there is no mean change"
+        return _Draft(after, tolerance, broken=says, outcome=Outcome.incomparable)
     return _Draft(
         after,
         tolerance,

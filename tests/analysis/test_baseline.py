@@ -119,6 +119,7 @@ def test_a_cell_that_stands_twice_is_refused(tmp_path):
     [
         ('"a": 1.0', '"a": NaN', "cells.0.values.a: Value error, not a number"),
         ('"scale": 4.0', '"scale": Infinity', "cells.0.scale"),
+        ('"a": 1.0', '"a": Infinity, "b": -Infinity', "cells.0: Value error, infinities of both"),
     ],
 )
 def test_a_value_that_no_run_can_have_is_refused(tmp_path, good, bad, field):

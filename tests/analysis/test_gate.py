@@ -273,3 +273,12 @@ def test_more_cells_ask_for_more_evidence():
     assert alone.outcome is Outcome.worse
     assert among.outcome is Outcome.unsure
     assert among.p == pytest.approx(100 * alone.p)
+
+
+def test_infinities_gained_and_lost_are_incomparable_and_leave_no_nan():
+    """One image is met exactly now and another no more: their mean change is no number."""
+    verdict = judged([math.inf, 31.5, 28.2, 33.1, 29.9], [30.0, 31.5, math.inf, 33.1, 29.9])
+    assert verdict.outcome is Outcome.incomparable
+    assert verdict.says == "image0 is better by infinity and image2 worse: there is no mean change"
+    assert verdict.change is None
+    assert judged([math.inf, *BEFORE[1:]]).outcome is Outcome.better
