@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from liif_bench.profile import add_stages
+
 _REMEMBERED = 200  # finished cases that the pace is taken from
 
 
@@ -28,7 +30,6 @@ class Snapshot:
         left: Seconds that the rest will take at the pace of late; None while that is unknown.
         at_work: What each worker is at, by its number.
         stages: Seconds by stage, over all workers.
-        measured: Cases measured by this command.
     """
 
     total: int
@@ -39,7 +40,11 @@ class Snapshot:
     left: float | None
     at_work: Mapping[int, str]
     stages: Mapping[str, float]
-    measured: int
+
+    @property
+    def measured(self) -> int:
+        """Cases measured by this command."""
+        return self.done - self.before
 
     @property
     def share(self) -> float:
@@ -107,8 +112,7 @@ class Board:
             self._measured += 1
             self._spent += cost
             self._failures += failures
-            for name, spent in stages.items():
-                self._stages[name] = self._stages.get(name, 0.0) + spent
+            add_stages(self._stages, stages)
             self._pace.append((time.monotonic(), self._spent))
             done = self.before + self._measured
         self.heard(
@@ -139,5 +143,4 @@ class Board:
                 left=left,
                 at_work=dict(self._at_work),
                 stages=dict(self._stages),
-                measured=self._measured,
             )

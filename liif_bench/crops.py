@@ -155,6 +155,22 @@ class CropFolder:
         except OSError as error:
             raise LiifBenchError(f"cannot write '{self.path}': {error.strerror}") from error
 
+    def add_named(self, files: Iterable[tuple[Crop, bytes]]) -> None:
+        """Write crops of one case as `add` does, under names that are free.
+
+        Args:
+            files: Crops, each with its PNG; what they say of their files does not count.
+
+        Raises:
+            LiifBenchError: The folder cannot be written.
+        """
+        named: list[tuple[Crop, bytes]] = []
+        for crop, content in files:
+            taken = {each.file.casefold() for each, _ in named}
+            file = self.free_file(crop.case, crop.model, taken)
+            named.append((replace(crop, file=file), content))
+        self.add(named)
+
     def copy(self, other: CropFolder) -> None:
         """Take over the crops of another run that are not here yet.
 
@@ -165,19 +181,8 @@ class CropFolder:
         for crop in other.crops:
             if (*crop.case, crop.model) not in self._crops:
                 new.setdefault(crop.case, []).append(crop)
-        for case, crops in new.items():
-            files: list[tuple[Crop, bytes]] = []
-            for crop in crops:
-                taken = {each.file.casefold() for each, _ in files}
-                file = self.free_file(case, crop.model, taken)
-                try:
-                    content = (other.path / crop.file).read_bytes()
-                except OSError as error:
-                    raise LiifBenchError(
-                        f"cannot read '{other.path / crop.file}': {error.strerror}"
-                    ) from error
-                files.append((replace(crop, file=file), content))
-            self.add(files)
+        for crops in new.values():
+            self.add_named((crop, other.content(crop)) for crop in crops)
 
 
 def crops_by_case(crops: Iterable[Crop]) -> Mapping[CaseKey, Mapping[str, Crop]]:

@@ -101,13 +101,9 @@ class Examples:
         """
         if self._folder is None or not pictures:
             return
-        files: list[tuple[Crop, bytes]] = []
-        for picture in pictures:
-            taken = {crop.file.casefold() for crop, _ in files}
-            file = self._folder.free_file(key, picture.model, taken)
-            crop = Crop(*key, picture.model, file, *picture.window, *picture.size)
-            files.append((crop, picture.png))
-        self._folder.add(files)
+        self._folder.add_named(
+            (Crop(*key, each.model, "", *each.window, *each.size), each.png) for each in pictures
+        )
 
 
 def most_detailed(hr: RgbArray, side: int = SIDE) -> Corner:

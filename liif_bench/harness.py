@@ -23,7 +23,7 @@ from liif_bench.examples import Examples
 from liif_bench.lock import claimed
 from liif_bench.manifest import now, open_manifest
 from liif_bench.metrics.base import Detailed
-from liif_bench.profile import ELSE
+from liif_bench.profile import ELSE, add_stages
 from liif_bench.progress import Progress, silent
 from liif_bench.records import (
     JOURNAL,
@@ -190,8 +190,7 @@ def _measure(
                 done[task.key] = place
                 spent += outcome.seconds
                 peak = max(peak, outcome.peak_rss)
-                for name, seconds in outcome.stages.items():
-                    stages[name] = stages.get(name, 0.0) + seconds
+                add_stages(stages, outcome.stages)
                 board.finished(
                     task.label, costs[task.number], outcome.seconds, place.failures, outcome.stages
                 )

@@ -14,6 +14,7 @@ from typing import Any
 from liif_bench.crops import CropFolder
 from liif_bench.errors import LiifBenchError, shorten
 from liif_bench.lock import claimed, is_claimed
+from liif_bench.profile import add_stages
 from liif_bench.records import (
     JOURNAL,
     CaseKey,
@@ -125,8 +126,7 @@ def _manifest(
     first = runs[0].manifest
     stages: dict[str, float] = {}
     for run in runs:
-        for name, seconds in run.manifest.get("stages", {}).items():
-            stages[name] = stages.get(name, 0.0) + seconds
+        add_stages(stages, run.manifest.get("stages", {}))
     complete = whole is not None and len(places) == whole
     ends = [run.manifest.get("finished") for run in runs]
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock, local
 
@@ -24,6 +24,12 @@ def encode_stage(upsampler: str) -> str:
 def render_stage(upsampler: str) -> str:
     """Return the name of the stage in which an upsampler renders."""
     return f"{upsampler}: render"
+
+
+def add_stages(total: dict[str, float], more: Mapping[str, float]) -> None:
+    """Add seconds by stage to others."""
+    for name, seconds in more.items():
+        total[name] = total.get(name, 0.0) + seconds
 
 
 class Stopwatch:

@@ -271,7 +271,7 @@ def _serve(pipe: Connection, setup: Setup) -> None:
         pipe.send((_READY, None))
         while (given := pipe.recv()) is not None:
             task, share = given
-            own = timed(bench if share == 1 else leaner(bench, share))
+            own = timed(leaner(bench, share))
             try:
                 outcome = measure(own, task, on_step=lambda step: pipe.send((_STEP, step)))
             except Exception:  # a mistake of ours: what the user may do wrong is in the records

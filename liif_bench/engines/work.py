@@ -79,12 +79,11 @@ def failed(bench: Bench, task: Task, reason: str) -> Outcome:
     return Outcome(task, rows)
 
 
-def ready_bench(setup: Setup, memory_share: int = 1) -> Bench:
+def ready_bench(setup: Setup) -> Bench:
     """Make a worker's bench, in a process of its own.
 
     Args:
         setup: What the run measures with.
-        memory_share: The budget of memory is divided by this, after a worker was lost on a task.
 
     Raises:
         LiifBenchError: A part cannot be loaded.
@@ -92,22 +91,22 @@ def ready_bench(setup: Setup, memory_share: int = 1) -> Bench:
     forbid_tf32()
     if setup.threads is not None:
         torch.set_num_threads(setup.threads)
-    bench = load_bench(setup.run, setup.plan, broken=setup.broken)
-    return bench if memory_share == 1 else leaner(bench, memory_share)
+    return load_bench(setup.run, setup.plan, broken=setup.broken)
 
 
 def leaner(bench: Bench, share: int) -> Bench:
-    """Return a bench whose upsamplers hold a share of the memory, as far as they can."""
-    memory = bench.memory
+    """Return a bench whose upsamplers hold a share of the memory, as far as they can.
+
+    Args:
+        bench: As it was made.
+        share: 1 for all of the memory, 2 for half, 4 for a quarter.
+    """
     while share > 1:
-        upsamplers = [
-            bench.with_less_memory(place, memory) for place in range(len(bench.upsamplers))
-        ]
-        kept = zip(bench.upsamplers, upsamplers, strict=True)
-        bench = replace(
-            bench, upsamplers=tuple(new or old for old, new in kept), memory=memory // 2
+        upsamplers = tuple(
+            bench.with_less_memory(place, bench.memory) or upsampler
+            for place, upsampler in enumerate(bench.upsamplers)
         )
-        memory //= 2
+        bench = replace(bench, upsamplers=upsamplers, memory=bench.memory // 2)
         share //= 2
     return bench
 
