@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from liif_bench.bench import Bench, foreign_weights, load_bench
+from liif_bench.bench import foreign_weights, load_bench
 from liif_bench.board import Board
 from liif_bench.crops import DEFAULT_CROPS
 from liif_bench.datasets import load_dataset
 from liif_bench.datasets.base import check_pairs
 from liif_bench.devices import forbid_tf32, resolve_device
-from liif_bench.engines.base import Engine, Setup, Task
+from liif_bench.engines.base import Engine, Outcome, Setup, Task
 from liif_bench.engines.local import Local
 from liif_bench.engines.work import peak_rss
 from liif_bench.errors import LiifBenchError
@@ -115,21 +116,19 @@ def run_plan(
         if waiting:
             manifest["finished"] = None
         write_manifest(folder, manifest)
-        costs = {task.number: task.megapixels for task in waiting}  # each opens a file
         board = Board(
             total=len(tasks),
             before=len(tasks) - len(waiting),
-            cost=sum(costs.values()),
+            cost=sum(task.megapixels for task in waiting),
             warned=progress.warn,
             heard=log,
         )
         log({"event": "start", "run": str(folder), "done": board.before, "total": board.total})
         with progress.watch(board), reporting(folder, board):
-            setup = Setup(folder.name, plan, bench.broken, engine.threads)
-            _measure(
-                folder, engine, bench, setup, waiting, costs, board, journal, done, examples,
-                manifest,
-            )  # fmt: skip
+            if waiting:
+                setup = Setup(folder.name, plan, bench.broken, engine.threads)
+                books = _Books(folder, manifest, journal, examples, board, done)
+                books.fill(engine.outcomes(bench, setup, waiting, board), engine.workers)
         places = [done[task.key] for task in tasks]
         tables = {}
         if any(isinstance(metric, Detailed) for metric in bench.metrics):
@@ -148,57 +147,57 @@ def _kept(places: dict[CaseKey, Place], retry_errors: bool) -> dict[CaseKey, Pla
     return {key: place for key, place in places.items() if not (retry_errors and place.failures)}
 
 
-def _measure(
-    folder: Path,
-    engine: Engine,
-    bench: Bench,
-    setup: Setup,
-    waiting: Sequence[Task],
-    costs: Mapping[int, float],
-    board: Board,
-    journal: Journal,
-    done: dict[CaseKey, Place],
-    examples: Examples,
-    manifest: dict[str, Any],
-) -> None:
-    """Measure the cases that the journal lacks, and write each as it comes."""
-    if not waiting:
-        return
-    stages = manifest.setdefault("stages", {})
-    wall = manifest["wall_seconds"]
-    start = time.perf_counter()
-    spent = 0.0
-    peak = manifest.get("peak_rss_bytes", 0)
+@dataclass
+class _Books:
+    """Where a run writes down what comes in.
 
-    def counted() -> dict[str, Any]:
-        """Return the manifest with the time and the memory that this command has taken."""
-        elapsed = time.perf_counter() - start
-        manifest["wall_seconds"] = wall + elapsed
-        manifest["peak_rss_bytes"] = max(peak, peak_rss())
-        if engine.workers == 1 and spent:  # what goes by between the cases of one worker
-            stages[ELSE] = stages.get(ELSE, 0.0) + elapsed - spent
-        return manifest
+    Attributes:
+        folder: Of the run.
+        manifest: Takes what all cases cost; written when they end, however that comes.
+        journal: Takes the rows of each case.
+        examples: Takes its crops.
+        board: Shows it.
+        done: Where each finished case stands in the journal.
+    """
 
-    try:
-        with closing(engine.outcomes(bench, setup, waiting, board)) as outcomes:
-            for outcome in outcomes:
-                task, rows = outcome.task, outcome.rows
-                examples.write(task.key, outcome.pictures)
-                place = journal.append(
-                    task.key, rows.records, rows.details, task.number, outcome.stages
-                )
-                done[task.key] = place
-                spent += outcome.seconds
-                peak = max(peak, outcome.peak_rss)
-                add_stages(stages, outcome.stages)
-                board.finished(
-                    task.label, costs[task.number], outcome.seconds, place.failures, outcome.stages
-                )
-    except BaseException:
-        with suppress(LiifBenchError):  # what ended the measuring says more
-            write_manifest(folder, counted())
-        raise
-    write_manifest(folder, counted())
+    folder: Path
+    manifest: dict[str, Any]
+    journal: Journal
+    examples: Examples
+    board: Board
+    done: dict[CaseKey, Place]
+
+    def fill(self, outcomes: Generator[Outcome, None, None], workers: int) -> None:
+        """Write each case as an engine with so many workers hands it over."""
+        start, before = time.perf_counter(), self.manifest["wall_seconds"]
+        stages: dict[str, float] = self.manifest.setdefault("stages", {})
+        measuring, peak = 0.0, self.manifest.get("peak_rss_bytes", 0)
+        try:
+            with closing(outcomes):
+                for outcome in outcomes:
+                    self._enter(outcome)
+                    add_stages(stages, outcome.stages)
+                    measuring += outcome.seconds
+                    peak = max(peak, outcome.peak_rss)
+        finally:
+            elapsed = time.perf_counter() - start
+            self.manifest["wall_seconds"] = before + elapsed
+            self.manifest["peak_rss_bytes"] = max(peak, peak_rss())
+            if workers == 1 and measuring:  # what goes by between the cases of one worker
+                stages[ELSE] = stages.get(ELSE, 0.0) + elapsed - measuring
+            with suppress(LiifBenchError):  # whoever writes next says why not
+                write_manifest(self.folder, self.manifest)
+
+    def _enter(self, outcome: Outcome) -> None:
+        task, rows = outcome.task, outcome.rows
+        self.examples.write(task.key, outcome.pictures)
+        place = self.journal.append(
+            task.key, rows.records, rows.details, task.number, outcome.stages
+        )
+        self.done[task.key] = place
+        self.board.finished(
+            task.label, task.megapixels, outcome.seconds, place.failures, outcome.stages
+        )
 
 
 def fresh_folder(suite: str) -> Path:

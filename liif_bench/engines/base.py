@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from liif_bench.bench import Bench
@@ -42,9 +43,9 @@ class Task:
         """What people are shown."""
         return f"{self.item.name} x{self.scale:g}"
 
-    @property
+    @cached_property
     def megapixels(self) -> float:
-        """Megapixels of HR; something small where the file cannot be read."""
+        """Megapixels of HR, for which its file is opened; something small where that fails."""
         try:
             return self.item.pixels / 1e6
         except LiifBenchError:

@@ -87,12 +87,20 @@ def dists_distance(sr: Iterable[Tensor], hr: Iterable[Tensor], weights: DistsWei
 
 def _unlikeness(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
     """Return by how much each channel's texture and structure fall short of 1."""
-    (our_spread, our_mean), (true_spread, true_mean), (apart, _) = (
-        torch.var_mean(maps[0], dim=(1, 2), correction=0) for maps in (sr, hr, sr - hr)
-    )
+    (our_mean, our_spread), (true_mean, true_spread) = _mean_and_spread(sr), _mean_and_spread(hr)
+    _, apart = _mean_and_spread(sr - hr)
     power = our_mean.square() + true_mean.square()
     texture = (our_mean - true_mean).square() / (power + _STABLE)
     return texture, apart / (our_spread + true_spread + _STABLE)
+
+
+def _mean_and_spread(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each channel's mean and variance.
+
+    In two passes: `torch.var_mean` takes four times as long where channels lie last.
+    """
+    mean = maps.mean(dim=(2, 3), keepdim=True)
+    return mean.flatten(), (maps - mean).square_().mean(dim=(2, 3)).flatten()
 
 
 def _dists(case: Case, output: Output, device: str) -> float:
