@@ -6,6 +6,7 @@ nothing of the others with it; that is what the standard library's pools do not 
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -36,6 +37,7 @@ from liif_bench.suite import Plan
 
 _READY, _STEP, _DONE, _REFUSED, _BROKEN = "ready", "step", "done", "refused", "broken"
 _FAREWELL = 5.0  # seconds that a worker with nothing to do may take to end
+_LONGEST_START = 900.0  # seconds; torch from a busy network disk takes minutes
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ class _Worker:
     number: int
     process: BaseProcess
     pipe: Connection
+    begun: float
     ready: bool = False
     task: Task | None = None
-    begun: float = 0.0
     last: str = "starting"
 
 
@@ -125,7 +127,7 @@ class _Pool:
             ) from error
         finally:
             theirs.close()
-        self.workers.append(_Worker(number, process, ours))
+        self.workers.append(_Worker(number, process, ours, begun=time.monotonic()))
         self.watcher.step(number, "starting")
 
     def _hear(self, worker: _Worker) -> Iterator[Outcome]:
@@ -185,25 +187,29 @@ class _Pool:
         self._dismiss(worker)
         self._start(worker.number)
 
+    def _limit(self, worker: _Worker) -> float:
+        """Return the seconds that a worker may take for what it is at."""
+        if not worker.ready:
+            return _LONGEST_START
+        limit = self.engine.case_limit if worker.task else None
+        return math.inf if limit is None else limit
+
     def _patience(self) -> float | None:
-        """Return the seconds until a worker has taken too long."""
-        if self.engine.case_limit is None:
-            return None
-        now = time.monotonic()
-        ends = [worker.begun + self.engine.case_limit for worker in self.workers if worker.task]
-        return max(0.0, min(ends, default=now + 60) - now)
+        """Return the seconds until a worker has taken too long; None for ever."""
+        end = min(worker.begun + self._limit(worker) for worker in self.workers)
+        return None if math.isinf(end) else max(0.0, end - time.monotonic())
 
     def _hurry(self) -> Iterator[Outcome]:
-        """End the workers that have taken too long for their case, which is an error then."""
-        limit = self.engine.case_limit
-        if limit is None:
-            return
+        """End the workers that have taken too long; a case at which one has is an error then."""
         for worker in list(self.workers):
-            if worker.task is not None and time.monotonic() - worker.begun > limit:
-                task, worker.task = worker.task, None
-                worker.process.kill()
-                reason = f"took longer than {limit:g} s"
-                yield from self._lose(worker, reason)
+            limit = self._limit(worker)
+            if time.monotonic() - worker.begun <= limit:
+                continue
+            task, worker.task = worker.task, None
+            worker.process.kill()
+            reason = f"took longer than {limit:g} s"
+            yield from self._lose(worker, reason)
+            if task is not None:
                 yield self.queue.given_up(task, f"{reason}, at {worker.last}")
 
     def _lose(self, worker: _Worker, reason: str) -> Iterator[Outcome]:

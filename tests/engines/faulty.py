@@ -157,3 +157,8 @@ class Telling:
 def end_at_once(pipe, setup):
     """What a worker does that the kernel ends while it starts."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang_at_once(pipe, setup):
+    """A worker that never gets ready."""
+    time.sleep(600)

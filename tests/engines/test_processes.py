@@ -104,6 +104,19 @@ def test_workers_that_are_killed_while_they_start_are_given_up(faulty, small_run
         small_run(**ONE)
 
 
+def test_workers_that_hang_while_they_start_are_given_up(faulty, small_run, monkeypatch):
+    from faulty import hang_at_once
+
+    from liif_bench.engines import processes
+
+    monkeypatch.setattr(processes, "_serve", hang_at_once)
+    monkeypatch.setattr(processes, "_LONGEST_START", 1.0)
+    before = children()
+    with pytest.raises(LiifBenchError, match=r"start \(took longer than 1 s, at starting"):
+        small_run(**TWO)
+    assert children() <= before
+
+
 @pytest.fixture
 def command(photo_folder, tmp_path, site):
     """A run of two workers, one of which never comes back, as a process; and its folder."""

@@ -21,6 +21,7 @@ from liif_bench.errors import LiifBenchError
 from liif_bench.upsamplers import load_upsampler, ncnn_trial
 from liif_bench.upsamplers.liif.checkpoint import read_checkpoint
 from liif_bench.upsamplers.liif.encoders import EDSR_BASELINE, ENCODERS
+from liif_bench.upsamplers.liif_style import worker
 from liif_bench.upsamplers.ncnn_param import read_graph
 from liif_bench.weights.readers import (
     lpips_heads,
@@ -362,6 +363,20 @@ def test_metrics_and_encoders_run_nothing_either(tmp_path):
             load_encoder(f"timm:resnet18?checkpoint={path}", "cpu")
         assert not trace.exists(), name
     stated("payloads as weights of an encoder (timm:...?checkpoint=)", "refused, nothing is run")
+
+
+def test_the_process_of_another_repository_runs_nothing_of_a_checkpoint_either(tmp_path):
+    """Its code is run, as the user asks; a checkpoint's only with trust=yes."""
+    trace, path = tmp_path / "trace", tmp_path / "bad.pth"
+    for name, content in payloads(trace):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="holds more than tensors, or is damaged"):
+            worker.read_checkpoint(str(path), trust=False)
+        assert not trace.exists(), name
+    path.write_bytes(saved(Harmful(open, str(trace), "w")))
+    worker.read_checkpoint(str(path), trust=True)
+    assert trace.exists()
+    stated("payloads as a checkpoint of liif-style, without trust=yes", "refused, nothing is run")
 
 
 def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path):
