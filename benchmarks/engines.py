@@ -1,7 +1,7 @@
 """What the engines cost and what they gain.
 
     python benchmarks/engines.py overhead [--cases 10000]
-    LIIF_BENCH_DATA=... python benchmarks/engines.py ratio [--repeats 3]
+    LIIF_BENCH_DATA=... python benchmarks/engines.py ratio [--repeats 3] [--scales 2,4]
 
 `overhead`: a run of so many cases, 16x16 pixels each, of an upsampler that does nothing. What the
 driver adds to a case is the wall time of measuring less the workers' own seconds, per case; `local`
@@ -9,7 +9,7 @@ and one worker of `processes`, since several workers share the driver's time amo
 journal (making the line, writing it, fsync) is shown apart; with workers it goes on while they
 measure. The driver's resident memory is read when a tenth, a half and all of the cases are done.
 
-`ratio`: LIIF-EDSR with LPIPS on Set5 at x2 and x4 under `liif-benchmark`, as commands: `local` with
+`ratio`: LIIF-EDSR with LPIPS on Set5 under `liif-benchmark`, as commands: `local` with
 one thread and with two, and two workers of one thread each. The whole command, and from the begin
 of the first case to the end of the last one. The best of the repeats, which take turns.
 
@@ -198,7 +198,7 @@ def overhead(cases: int) -> None:
             print(f"| {' | '.join(each)} |", flush=True)
 
 
-def ratio(repeats: int) -> None:
+def ratio(repeats: int, scales: str) -> None:
     """Print the engines side by side."""
     whole: dict[str, list[float]] = {way: [] for way in WAYS}
     inner: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -210,7 +210,7 @@ def ratio(repeats: int) -> None:
             out = Path(name) / str(number)
             command = [
                 sys.executable, "-m", "liif_bench", "run", "--protocol", "liif-benchmark",
-                "--data", "set5", "--scales", "2,4", "--models", "liif-edsr", "--metrics",
+                "--data", "set5", "--scales", scales, "--models", "liif-edsr", "--metrics",
                 "psnr,lpips", "--device", "cpu", "--crops", "0", "--quiet", *WAYS[way],
                 "--json-log", f"{out}.log", "--out", str(out),
             ]  # fmt: skip
@@ -248,11 +248,12 @@ def main() -> None:
     parser.add_argument("what", choices=("overhead", "ratio"))
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--scales", default="2,4")
     given = parser.parse_args()
     if given.what == "overhead":
         overhead(given.cases)
     else:
-        ratio(given.repeats)
+        ratio(given.repeats, given.scales)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ What metrics keep beyond their values stands in tables beside it, such as `views
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -614,6 +615,8 @@ def write_whole(path: Path, content: bytes) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing that takes its place when the block ends well; see `write_whole`."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = path.with_name(f".{path.name}.partial")
     try:
         with temporary.open("wb") as file:

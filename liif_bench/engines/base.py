@@ -142,7 +142,7 @@ class Engine(Protocol):
         Args:
             bench: Ready to measure with in this process.
             setup: What makes the same bench elsewhere.
-            tasks: In the order in which they are begun.
+            tasks: In the order of the plan; they may be begun in another.
             watcher: Told what goes on.
 
         Raises:

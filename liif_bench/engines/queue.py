@@ -15,17 +15,17 @@ ATTEMPTS = 3
 
 
 class Queue:
-    """Tasks in the order in which they are begun.
+    """Tasks in the order in which they are begun: the largest first, so that none ends alone.
 
     Args:
         bench: What makes the records of a task that cannot be measured.
-        tasks: All of them.
+        tasks: All of them, in any order; equally large ones keep it.
         workers: How many there are.
     """
 
     def __init__(self, bench: Bench, tasks: Iterable[Task], workers: int) -> None:
         self._bench = bench
-        self._waiting = deque(tasks)
+        self._waiting = deque(sorted(tasks, key=lambda task: -task.megapixels))
         self._workers = workers
         self._losses: dict[int, int] = {}
         self._lost_at_start = 0

@@ -6,13 +6,15 @@ Every reader refuses whatever is not plain data and says so in one line.
 from __future__ import annotations
 
 import io
+import mmap
 import pickle
 import pickletools
 import re
+import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -29,6 +31,8 @@ _TRUNKS = {
     "VGG16_0": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
 }
 _LPIPS_HEADS = 5
+_LONGEST_GLOBAL = 1000  # characters of a name in a pickle
+_OLD_PICKLES = 5  # magic number, protocol, system, content, keys of the numbers
 
 # How the layers of the published EfficientNet-Lite files are called in timm.
 _LITE_LAYERS = {
@@ -46,6 +50,7 @@ def read_torch(path: Path) -> Any:
     """Read a file of `torch.save`: tensors and plain containers only, onto the CPU."""
     try:
         _check_not_packed(path)
+        _check_globals(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds, with pages of unsafe advice
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -84,6 +89,36 @@ def _check_not_packed(path: Path) -> None:
             held = sum(member.file_size for member in members.infolist())
         if held > path.stat().st_size:
             raise ValueError(f"its members are packed, and {held} bytes large")
+
+
+def _check_globals(path: Path) -> None:
+    """Refuse names that nothing has: torch takes time with the square of their length to complain.
+
+    Only the operations are looked at; nothing is built of them.
+    """
+    for stream in _pickles(path):
+        for code, argument, _ in pickletools.genops(stream):
+            if code.name == "GLOBAL" and len(str(argument)) > _LONGEST_GLOBAL:
+                raise ValueError(f"it refers to something by {len(str(argument))} characters")
+
+
+def _pickles(path: Path) -> Iterator[IO[bytes]]:
+    """Yield what torch would unpickle of a file, each pickle once."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as members:
+            for name in members.namelist():
+                if name.endswith(".pkl"):
+                    with members.open(name) as stream:
+                        yield stream
+    elif tarfile.is_tarfile(path):
+        raise ValueError("it is a tar archive, as PyTorch wrote them before 0.2")
+    elif path.stat().st_size:  # of PyTorch before 1.6: several pickles, the numbers behind them
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            for _ in range(_OLD_PICKLES):
+                yield cast("IO[bytes]", content)
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

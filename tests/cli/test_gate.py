@@ -54,3 +54,4 @@ def test_what_is_wrong_is_one_line(run, baseline, tmp_path):
         "gate", run.path, "-b", baseline, "--rules", tmp_path / "gone.toml"
     )
     assert "already there" in refused("baseline", "save", run.path, "-o", baseline)
+    assert "Is a directory" in refused("baseline", "save", run.path, "-o", ".", "--overwrite")

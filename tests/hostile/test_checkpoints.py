@@ -394,6 +394,27 @@ def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path):
     stated("checkpoint of 64 KiB whose members unpack to 64 MiB", "refused")
 
 
+@pytest.mark.parametrize("name", ["A" * 70_000, "\u00fc" + "A" * 70_000], ids=["ascii", "utf-8"])
+@pytest.mark.parametrize("container", ["zip", "legacy"])
+def test_a_name_of_many_letters_is_refused_at_once(name, container, tmp_path):
+    """torch looks through its own complaint in time that grows with the square of the name."""
+    path = tmp_path / "long.pth"
+    bad = b"\x80\x02ctorch\n" + name.encode() + b"\n."
+    plain = {"a": torch.ones(2)}
+    if container == "zip":
+        path.write_bytes(repacked(saved(plain), lambda _: bad))
+    else:
+        legacy = io.BytesIO()
+        torch.save(plain, legacy, _use_new_zipfile_serialization=False)
+        old = legacy.getvalue()
+        at = old.index(b"}q\x00X\x01\x00\x00\x00a") - 2  # the content, behind the system's sizes
+        path.write_bytes(old[:at] + bad + old[at:])
+    with time_limit(2.0), pytest.raises(LiifBenchError) as caught:
+        read_torch(path)
+    assert len(str(caught.value)) < 300
+    stated("checkpoint that names something by 70,000 letters", "refused at once")
+
+
 def test_a_pickle_that_asks_for_memory_is_refused_at_once(tmp_path):
     """Six bytes make Python's unpickler reserve room for 2 ** 31 parts."""
     path = tmp_path / "x.ckpt"
