@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from liif_bench.datasets import load_dataset
 from liif_bench.engines import EngineOptions, cores
-from liif_bench.engines.base import Task
+from liif_bench.engines.base import largest_first, tasks_of
 from liif_bench.shards import Shard
 from liif_bench.shipped import read_toml, validate_file
 from liif_bench.suite import Plan
@@ -106,19 +106,14 @@ def estimate(
     known = costs or shipped_costs()
     options = engine or EngineOptions()
     datasets = [load_dataset(spec, plan.data_root).limited(plan.limit) for spec in plan.datasets]
-    cases = [
-        (dataset.name, item, scale)
-        for dataset in datasets
-        for item in dataset.items
-        for scale in plan.scales
-    ]
-    tasks = [Task(number, *case) for number, case in enumerate(cases)]
+    tasks = tasks_of(datasets, plan.scales)
     if shard is not None:
         tasks = shard.part(tasks)
     parts = _parts(known, plan.models, plan.metrics)
     sizes = [(task.megapixels / task.scale**2, task.megapixels) for task in tasks]
     seconds = [sum(_cost(each, *size) for each in parts.values()) for size in sizes]
     shares = {name: sum(_cost(each, *size) for size in sizes) for name, each in parts.items()}
+    predicted = dict(zip((task.number for task in tasks), seconds, strict=True))
     names = (*plan.models, *plan.metrics)
     workers = options.workers or (1 if options.name == "local" else cores())
     return Estimate(
@@ -130,7 +125,7 @@ def estimate(
         seconds=seconds,
         shares=shares,
         unknown=tuple(name for name in names if name not in parts),
-        wall=makespan(seconds, workers, known),
+        wall=makespan([predicted[task.number] for task in largest_first(tasks)], workers, known),
         costs=known,
     )
 

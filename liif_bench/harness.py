@@ -16,7 +16,7 @@ from liif_bench.crops import DEFAULT_CROPS
 from liif_bench.datasets import load_dataset
 from liif_bench.datasets.base import check_pairs
 from liif_bench.devices import forbid_tf32, resolve_device
-from liif_bench.engines.base import Engine, Outcome, Setup, Task
+from liif_bench.engines.base import Engine, Outcome, Setup, tasks_of
 from liif_bench.engines.local import Local
 from liif_bench.engines.work import peak_rss
 from liif_bench.errors import LiifBenchError
@@ -95,16 +95,7 @@ def run_plan(
     with claimed(folder):
         manifest = open_manifest(folder, plan, datasets, bench, foreign, engine, shard, command)
         examples = Examples(folder, datasets, crops)
-        cases = (
-            (dataset.name, item, scale)
-            for dataset in datasets
-            for item in dataset.items
-            for scale in plan.scales
-        )
-        tasks = [
-            Task(number, dataset, item, scale, examples.wanted((dataset, item.name, scale)))
-            for number, (dataset, item, scale) in enumerate(cases)
-        ]
+        tasks = tasks_of(datasets, plan.scales, examples.wanted)
         manifest["plan_cases"] = len(tasks)
         if shard is not None:
             tasks = shard.part(tasks)

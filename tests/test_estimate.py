@@ -4,6 +4,7 @@ import pytest
 from commands import call
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from liif_bench.engines import EngineOptions
 from liif_bench.estimate import Costs, estimate, makespan, shipped_costs
@@ -42,6 +43,18 @@ def test_a_part_of_a_plan_costs_its_part(plan):
     parts = [estimate(plan, None, Shard(n, 2), COSTS) for n in (1, 2)]
     assert sum(part.cases for part in parts) == 6
     assert sum(sum(part.seconds) for part in parts) == pytest.approx(sum(whole.seconds))
+
+
+def test_workers_are_taken_to_begin_the_largest_first_as_they_do(photo_folder):
+    folder = photo_folder(count=2)
+    Image.new("RGB", (200, 150)).save(folder / "photo9.png")  # the last in the plan's order
+    large = make_plan(
+        scales=[2], models=["bicubic"], metrics=["psnr"], data=[f"folder:{folder}"], device="cpu"
+    )
+    found = estimate(large, EngineOptions("processes", workers=2), costs=COSTS)
+    small, _, largest = found.seconds
+    assert largest > 2 * small
+    assert found.wall == pytest.approx(10 + largest + 0.5)
 
 
 seconds = st.lists(st.floats(0.1, 100), min_size=1, max_size=50)

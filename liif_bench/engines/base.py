@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
 from liif_bench.bench import Bench
-from liif_bench.datasets.base import Item
+from liif_bench.datasets.base import Dataset, Item
 from liif_bench.errors import LiifBenchError
 from liif_bench.examples import Picture
 from liif_bench.records import CaseKey, CaseRows
@@ -50,6 +50,38 @@ class Task:
             return self.item.pixels / 1e6
         except LiifBenchError:
             return 0.01
+
+
+def tasks_of(
+    datasets: Iterable[Dataset],
+    scales: Sequence[float],
+    keep: Callable[[CaseKey], bool] = lambda _: False,
+) -> list[Task]:
+    """Return the tasks of a plan in its order: data sets, their images, the scales of each.
+
+    Args:
+        datasets: As the plan limits them.
+        scales: HR size / LR size.
+        keep: Whether example crops are cut of a case.
+    """
+    cases = (
+        (dataset.name, item, scale)
+        for dataset in datasets
+        for item in dataset.items
+        for scale in scales
+    )
+    return [
+        Task(number, dataset, item, scale, keep((dataset, item.name, scale)))
+        for number, (dataset, item, scale) in enumerate(cases)
+    ]
+
+
+def largest_first(tasks: Iterable[Task]) -> list[Task]:
+    """Return tasks in the order in which several workers begin them, so that none ends alone.
+
+    Equally large ones keep their order.
+    """
+    return sorted(tasks, key=lambda task: -task.megapixels)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from liif_bench.bench import Bench
-from liif_bench.engines.base import Outcome, Task
+from liif_bench.engines.base import Outcome, Task, largest_first
 from liif_bench.engines.work import failed
 from liif_bench.errors import LiifBenchError
 
@@ -15,17 +15,17 @@ ATTEMPTS = 3
 
 
 class Queue:
-    """Tasks in the order in which they are begun: the largest first, so that none ends alone.
+    """Tasks in the order in which they are begun, the largest first.
 
     Args:
         bench: What makes the records of a task that cannot be measured.
-        tasks: All of them, in any order; equally large ones keep it.
+        tasks: All of them, in the order of the plan.
         workers: How many there are.
     """
 
     def __init__(self, bench: Bench, tasks: Iterable[Task], workers: int) -> None:
         self._bench = bench
-        self._waiting = deque(sorted(tasks, key=lambda task: -task.megapixels))
+        self._waiting = deque(largest_first(tasks))
         self._workers = workers
         self._losses: dict[int, int] = {}
         self._lost_at_start = 0

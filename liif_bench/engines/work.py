@@ -32,7 +32,6 @@ def measure(
     *,
     on_step: Step = lambda _: None,
     waited: float = 0.0,
-    worker: int = 0,
 ) -> Outcome:
     """Measure a task.
 
@@ -42,7 +41,6 @@ def measure(
         prepared: Its case, if that has been made already.
         on_step: Told what is begun.
         waited: Wall seconds for which the case was waited for.
-        worker: For the outcome.
     """
     cutter = Cutter() if task.keep else None
     start = time.perf_counter()
@@ -69,7 +67,6 @@ def measure(
         bench.stopwatch.seconds,
         seconds,
         peak_rss(),
-        worker,
     )
 
 
