@@ -213,6 +213,18 @@ class Roomy:
         return torch.full((3, *size), 0.5)
 
 
+def tight(most, error):
+    """A bench with 512 MiB whose model raises above `most` bytes, and what it was asked with."""
+    asked = []
+
+    def make(place, memory):
+        assert place == 0
+        return Roomy(memory, most, error, asked)
+
+    roomy = make(0, 512 << 20)
+    return replace(bench(BENCHMARK), upsamplers=(roomy,), leaner=make, memory=512 << 20), asked
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -222,44 +234,22 @@ class Roomy:
     ],
 )
 def test_where_memory_runs_out_half_of_it_is_tried_and_half_of_that(photo, error):
-    asked = []
-
-    def make(place, memory):
-        assert place == 0
-        return Roomy(memory, 128 << 20, error, asked)
-
-    tight = replace(
-        bench(BENCHMARK), upsamplers=(make(0, 512 << 20),), leaner=make, memory=512 << 20
-    )
-    rows = evaluate(tight, "photos", photo(48, 64), 2.0)
+    small, asked = tight(128 << 20, error)
+    rows = evaluate(small, "photos", photo(48, 64), 2.0)
     assert asked == [512 << 20, 256 << 20, 128 << 20]
     assert all(row.error is None for row in rows)
 
 
 def test_where_there_is_never_room_the_case_is_an_error_and_the_run_goes_on(photo):
-    asked = []
-
-    def make(place, memory):
-        return Roomy(memory, 0, MemoryError("no room"), asked)
-
-    tight = replace(
-        bench(BENCHMARK), upsamplers=(make(0, 512 << 20),), leaner=make, memory=512 << 20
-    )
-    rows = evaluate(tight, "photos", photo(48, 64), 2.0)
+    small, asked = tight(0, MemoryError("no room"))
+    rows = evaluate(small, "photos", photo(48, 64), 2.0)
     assert asked == [512 << 20, 256 << 20, 128 << 20, 64 << 20]
     assert {row.error for row in rows} == {"MemoryError: no room"}
 
 
 def test_another_error_is_not_tried_again(photo):
-    asked = []
-
-    def make(place, memory):
-        return Roomy(memory, 0, RuntimeError("something else"), asked)
-
-    tight = replace(
-        bench(BENCHMARK), upsamplers=(make(0, 512 << 20),), leaner=make, memory=512 << 20
-    )
-    rows = evaluate(tight, "photos", photo(48, 64), 2.0)
+    small, asked = tight(0, RuntimeError("something else"))
+    rows = evaluate(small, "photos", photo(48, 64), 2.0)
     assert asked == [512 << 20]
     assert {row.error for row in rows} == {"RuntimeError: something else"}
 
